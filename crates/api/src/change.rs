@@ -1,0 +1,38 @@
+//! How a set of objects changes, as sources tell it to the compiler.
+
+use std::sync::Arc;
+
+use crate::{Diagnostic, Object, ObjectKey, Origin};
+
+/// One change of the set of objects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The object is new or has changed; `findings` replace earlier ones.
+    Apply {
+        /// The object as it is now.
+        object: Arc<Object>,
+        /// What decoding found: unknown fields and the like.
+        findings: Vec<Diagnostic>,
+    },
+    /// The object exists, but its present text cannot be used. Its last good
+    /// version, if there is one, stays in effect.
+    Broken {
+        /// The object.
+        key: ObjectKey,
+        /// Where the bad text stands.
+        origin: Origin,
+        /// Why it cannot be used; at least one error.
+        findings: Vec<Diagnostic>,
+    },
+    /// The object is gone.
+    Delete(ObjectKey),
+    /// What is wrong with a file or another input as a whole, such as text
+    /// that is not YAML. Replaces what was said of the same input before; an
+    /// empty list clears it.
+    Input {
+        /// The file, relative to the watched folder.
+        name: Arc<str>,
+        /// The findings.
+        findings: Vec<Diagnostic>,
+    },
+}

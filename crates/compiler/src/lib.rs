@@ -1,0 +1,1 @@
+//! Pure compiler from objects to Envoy resources.

@@ -1,0 +1,1 @@
+//! What every Nuncio process needs: settings, telemetry, admin, readiness, drain, tasks.

@@ -1,0 +1,1 @@
+//! Objects from a folder or from Kubernetes; status and Secrets back.

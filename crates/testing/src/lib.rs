@@ -1,0 +1,1 @@
+//! Fakes and real programs for tests.

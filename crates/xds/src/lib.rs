@@ -1,0 +1,1 @@
+//! Pure xDS protocol state machines and resource cache.

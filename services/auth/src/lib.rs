@@ -1,0 +1,1 @@
+//! ext_authz service.

@@ -1,0 +1,1 @@
+//! ACME certificate manager.

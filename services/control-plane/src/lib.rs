@@ -1,0 +1,1 @@
+//! xDS control plane.

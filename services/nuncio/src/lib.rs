@@ -1,0 +1,1 @@
+//! The nuncio command as a library.
