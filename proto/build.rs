@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)
-        .enable_type_names()
+        
         .compile_fds(descriptors)?;
     Ok(())
 }
