@@ -1,1 +1,3 @@
 //! The nuncio command as a library.
+
+pub mod echo;
