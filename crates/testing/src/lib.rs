@@ -1,1 +1,3 @@
 //! Fakes and real programs for tests.
+
+pub mod redis;
