@@ -1,0 +1,39 @@
+# Every target is explained by `make help`.
+CARGO ?= cargo
+ENVOY := .tools/envoy-1.40.0/envoy
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt build bench kustomize
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: $(ENVOY) ## Run the gateway with the quickstart on localhost (8080, 8443)
+	$(CARGO) run --quiet --bin nuncio -- run deploy/examples/quickstart --demo --envoy $(ENVOY)
+
+build: ## Build everything
+	$(CARGO) build --workspace
+
+test: ## Prove everything that continuous integration proves, against real programs
+	.ci/tools test
+	$(MAKE) --no-print-directory lint
+	$(CARGO) test --workspace --no-fail-fast
+	$(MAKE) --no-print-directory kustomize
+
+lint: ## Check format, clippy, dependency directions, file sizes, licences, duplicates
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	python3 .ci/lint.py
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+kustomize: ## Render every kustomize folder of deploy/
+	.ci/kustomize
+
+bench: $(ENVOY) ## Measure; the figures and how to read them are in docs/performance.md
+	.ci/tools test
+	.ci/bench
+
+$(ENVOY):
+	.ci/tools envoy
