@@ -6,6 +6,8 @@
 
 mod change;
 mod diagnostic;
+pub mod filter;
+pub mod filter_policy;
 mod object;
 mod spec;
 
