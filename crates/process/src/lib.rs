@@ -21,6 +21,7 @@ mod redact;
 mod run;
 mod tasks;
 pub mod telemetry;
+pub mod xds_client;
 
 pub use args::{Args, HasArgs};
 pub use chain::chain;

@@ -1,1 +1,19 @@
-//! Pure xDS protocol state machines and resource cache.
+//! The xDS protocol without its transport: what a server says to one stream,
+//! what a subscriber says back, and the cache of resources between them.
+//!
+//! Nothing here opens a connection, reads a clock or starts a task. A shell
+//! hands in requests, responses, acknowledgements and the present time, and
+//! carries out what it is given back. That keeps the laws testable: every
+//! order of subscriptions, ACKs, NACKs and reconnects can be played in memory.
+//!
+//! - [`Cache`]: type and name to version and bytes, with a ring of changes and
+//!   the last version that any Envoy accepted.
+//! - [`session`]: one server stream, delta or state of the world.
+//! - [`order`]: make before break, by acknowledgement.
+//! - [`nack`]: which resource of a refused response is guilty.
+//! - [`client`]: the other side, for our own subscribers.
+
+pub mod client;
+mod type_url;
+
+pub use type_url::TypeUrl;
