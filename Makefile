@@ -3,7 +3,7 @@ CARGO ?= cargo
 ENVOY := .tools/envoy-1.40.0/envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt build bench kustomize
+.PHONY: help run test lint fmt build gen bench kustomize
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,9 @@ lint: ## Check format, clippy, dependency directions, file sizes, licences, dupl
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
+
+gen: ## Rewrite what is generated and committed
+	$(CARGO) run --quiet -p nuncio-compiler --example descriptors
 
 kustomize: ## Render every kustomize folder of deploy/
 	.ci/kustomize

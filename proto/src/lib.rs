@@ -1,6 +1,9 @@
 //! Nuncio's own protobuf messages. Envoy's messages come from `envoy-types`
 //! and are never declared again here.
 
+/// Descriptors of these messages: an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
 /// Filters and policies as the auth service receives them.
 pub mod auth {
     #[allow(missing_docs, clippy::all, reason = "generated; documented in the .proto file")]

@@ -13,6 +13,7 @@
 //! not write status: see `nuncio-xds` and the control plane.
 
 mod compiler;
+pub mod render;
 mod resource;
 mod settings;
 
