@@ -3,15 +3,77 @@
 //! One file a kind, fields as users spell them, each with unit, default and
 //! source. This crate decides what is well-formed; what a field means is the
 //! compiler's business.
+//!
+//! An absent field is `None` (or an empty list or map); so is one with an
+//! empty string or list. What is written out otherwise survives, even where it
+//! equals the default: `false`, `0` and, in an `Option` of a map, `{}`.
 
+mod auth_service;
 mod change;
+mod common;
+pub mod core;
+mod dev_portal;
 mod diagnostic;
 pub mod filter;
 pub mod filter_policy;
+mod host;
+mod ip_rules;
+mod labels;
+mod listener;
+mod log_service;
+mod mapping;
+mod module;
 mod object;
+mod rate_limit;
+mod rate_limit_service;
+mod resolver;
 mod spec;
+mod tcp_mapping;
+mod tls_context;
+mod tracing_service;
+mod upstream;
 
+pub use auth_service::{AuthProto, AuthService, IncludeBody, StatusOnError};
 pub use change::Change;
+pub use common::{
+    AUTOMATIC_ID, AddedHeader, AmbassadorId, DEFAULT_ID, DurationText, LabelSelector, ObjectRef,
+};
+pub use dev_portal::{
+    DevPortal, DevPortalContent, DevPortalDocs, DevPortalSearch, DevPortalSelector,
+};
 pub use diagnostic::{Diagnostic, Severity};
+pub use filter::Filter;
+pub use filter_policy::FilterPolicy;
+pub use host::{
+    AcmeProvider, Host, HostTls, InsecureAction, InsecurePolicy, PreviewUrl, RequestPolicy,
+};
+pub use ip_rules::{IpRule, IpRules};
+pub use labels::{
+    DefaultLabels, FixedKey, GenericKey, LabelGroup, LabelSpecifier, RequestHeaderLabel,
+};
+pub use listener::{
+    HostBinding, Listener, ListenerProtocol, NamespaceBinding, NamespaceFrom, SecurityModel,
+    StackProtocol,
+};
+pub use log_service::{LogDriver, LogDriverConfig, LogHeader, LogService};
+pub use mapping::{Mapping, MappingDocs};
+pub use module::{
+    AmbassadorModule, Buffer, ClientCertDetails, ForwardClientCert, GrpcService, GrpcStats, Gzip,
+    InternalRoute, MappingDefaults, Module, ModuleConfig, ModuleDefaults, TlsModule,
+    TlsModuleContext, UnderscoresAction,
+};
 pub use object::{Carrier, Kind, Meta, Object, ObjectKey, Origin};
+pub use rate_limit::{Limit, LimitErrorResponse, RateLimit, TemplatedHeader};
+pub use rate_limit_service::{RateLimitGrpc, RateLimitService};
+pub use resolver::{ConsulResolver, KubernetesEndpointResolver, KubernetesServiceResolver};
 pub use spec::Spec;
+pub use tcp_mapping::TcpMapping;
+pub use tls_context::TlsContext;
+pub use tracing_service::{
+    CustomTag, Sampling, TagLiteral, TagSource, TracingConfig, TracingDriver, TracingService,
+};
+pub use upstream::{
+    BreakerPriority, CircuitBreaker, Cors, GrpcHealthCheck, HealthCheck, HealthCheckKind,
+    HttpHealthCheck, Keepalive, LoadBalancer, LoadBalancerCookie, LoadBalancerPolicy, RegexMap,
+    RetryOn, RetryPolicy, StatusRange,
+};
