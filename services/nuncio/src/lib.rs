@@ -1,3 +1,15 @@
-//! The nuncio command as a library.
+//! The nuncio command: four services and Envoy on one machine, and tools that
+//! work offline on the same compiler.
+//!
+//! Also the home of the [`echo`] backend and of throwaway certificates, which
+//! the demo and the end-to-end tests share.
 
+mod certgen;
+mod cli;
 pub mod echo;
+mod echo_command;
+pub mod envoy;
+mod output;
+
+pub use certgen::Bundle;
+pub use cli::main;

@@ -1,2 +1,7 @@
 //! The `nuncio` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nuncio::main()
+}
