@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use nuncio_process::{Args, HasArgs};
 
-use crate::{certgen, echo_command, envoy};
+use crate::{certgen, check, echo_command, envoy, render};
 
 /// A Kubernetes-native API gateway on Envoy, on one machine.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ impl HasArgs for Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Settings),
+    Render(render::Settings),
     Echo(echo_command::Settings),
     Certgen(certgen::Settings),
     /// Become another program that ends with its parent.
@@ -56,6 +58,8 @@ pub fn main() -> ExitCode {
     };
     let args = cli.args().clone();
     match cli.command {
+        Command::Check(settings) => finish(check::run(&settings)),
+        Command::Render(settings) => finish(render::run(&settings)),
         Command::Echo(settings) => echo_command::run(&args, settings),
         Command::Certgen(settings) => finish(certgen::run(&settings)),
         Command::Become { program, arguments } => {

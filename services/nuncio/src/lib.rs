@@ -5,11 +5,14 @@
 //! the demo and the end-to-end tests share.
 
 mod certgen;
+mod check;
 mod cli;
 pub mod echo;
 mod echo_command;
 pub mod envoy;
+mod objects;
 mod output;
+mod render;
 
 pub use certgen::Bundle;
 pub use cli::main;

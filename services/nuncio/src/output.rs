@@ -8,3 +8,9 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
+
+/// Writes text that ends its own lines.
+pub(crate) fn text(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
