@@ -359,4 +359,3 @@ struct Named {
 fn name_of(bytes: &Bytes) -> String {
     Named::decode(bytes.clone()).map(|named| named.name).unwrap_or_default()
 }
-

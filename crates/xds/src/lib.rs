@@ -9,11 +9,20 @@
 //! - [`Cache`]: type and name to version and bytes, with a ring of changes and
 //!   the last version that any Envoy accepted.
 //! - [`session`]: one server stream, delta or state of the world.
-//! - [`order`]: make before break, by acknowledgement.
-//! - [`nack`]: which resource of a refused response is guilty.
+//! - [`Rules`]: make before break, by acknowledgement.
+//! - [`nack`]: which resource of a refused response is guilty, and what is
+//!   served instead.
 //! - [`client`]: the other side, for our own subscribers.
 
+mod cache;
 pub mod client;
+pub mod nack;
+mod order;
+mod payload;
+pub mod session;
 mod type_url;
 
+pub use cache::{Cache, Put};
+pub use order::Rules;
+pub use payload::{Payload, parse_version, version_text};
 pub use type_url::TypeUrl;

@@ -48,15 +48,28 @@ impl TypeUrl {
     }
 }
 
+/// Types that have a name of their own here; making one costs no allocation.
+const KNOWN: [TypeUrl; 8] = [
+    TypeUrl::CLUSTER,
+    TypeUrl::ENDPOINTS,
+    TypeUrl::SECRET,
+    TypeUrl::LISTENER,
+    TypeUrl::ROUTES,
+    TypeUrl::RATE_LIMITS,
+    TypeUrl::FILTER,
+    TypeUrl::FILTER_POLICY,
+];
+
 impl From<&str> for TypeUrl {
     fn from(url: &str) -> Self {
-        Self(Cow::Owned(url.to_owned()))
+        let known = KNOWN.into_iter().find(|known| known.as_str() == url);
+        known.unwrap_or_else(|| Self(Cow::Owned(url.to_owned())))
     }
 }
 
 impl From<String> for TypeUrl {
     fn from(url: String) -> Self {
-        Self(Cow::Owned(url))
+        Self::from(url.as_str())
     }
 }
 

@@ -1,0 +1,295 @@
+//! What both protocols share: following the cache, order, acknowledgements.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::subscription::{Held, InFlight, Leave, Plan, Refused, Subscription};
+use super::{Event, ProtocolError, TYPES_MOST};
+use crate::order::{Progress, Rank, Rules};
+use crate::payload::Payload;
+use crate::{Cache, TypeUrl, nack};
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) types: BTreeMap<TypeUrl, Subscription>,
+    rules: Rules,
+    cursor: u64,
+    nonce: u64,
+    polled_at: Option<Instant>,
+    /// Endpoints that new or changed clusters wait for.
+    warming: BTreeSet<Arc<str>>,
+    /// Of these, the ones that were subscribed to before the cluster changed:
+    /// the client does not ask again, so they are offered again.
+    offer_again: BTreeSet<Arc<str>>,
+}
+
+// === impl Stream ===
+
+impl Stream {
+    pub(super) fn new(cache: &Cache, rules: Rules) -> Self {
+        Self {
+            types: BTreeMap::new(),
+            rules,
+            cursor: cache.end(),
+            nonce: 0,
+            polled_at: None,
+            warming: BTreeSet::new(),
+            offer_again: BTreeSet::new(),
+        }
+    }
+
+    /// Returns a type's subscription, and whether it is new on this stream.
+    pub(super) fn subscription(
+        &mut self,
+        type_url: &TypeUrl,
+    ) -> Result<(&mut Subscription, bool), ProtocolError> {
+        if type_url.as_str().is_empty() {
+            return Err(ProtocolError::NoType);
+        }
+        let new = !self.types.contains_key(type_url);
+        if new && self.types.len() == TYPES_MOST {
+            return Err(ProtocolError::TooManyTypes);
+        }
+        Ok((self.types.entry(type_url.clone()).or_default(), new))
+    }
+
+    /// Notes that names of a type are asked for, or no longer.
+    pub(super) fn interest_changed(
+        &mut self,
+        type_url: &TypeUrl,
+        added: &[String],
+        gone: &[String],
+    ) {
+        if *type_url != TypeUrl::ENDPOINTS {
+            return;
+        }
+        for name in added {
+            self.offer_again.remove(name.as_str());
+        }
+        for name in gone {
+            self.offer_again.remove(name.as_str());
+            if !added.contains(name) {
+                self.warming.remove(name.as_str());
+            }
+        }
+    }
+
+    /// Marks what changed in the cache since the last look.
+    pub(super) fn follow(&mut self, cache: &Cache) {
+        match cache.since(self.cursor) {
+            Some(changes) => {
+                for (type_url, name) in changes {
+                    if let Some(subscription) = self.types.get_mut(type_url)
+                        && subscription.covers(name)
+                    {
+                        subscription.dirty.insert(Arc::clone(name));
+                    }
+                }
+            }
+            None => {
+                for subscription in self.types.values_mut() {
+                    subscription.compare = true;
+                }
+            }
+        }
+        self.cursor = cache.end();
+    }
+
+    /// Decides what to send now, in the order in which it is to be written.
+    pub(super) fn plan(&mut self, cache: &Cache, now: Instant) -> Vec<(TypeUrl, u64, Plan)> {
+        let mut types: Vec<_> = self.types.keys().cloned().collect();
+        types.sort_by_key(Rank::of);
+        self.polled_at = Some(now);
+        let mut plans = Vec::new();
+        for type_url in types {
+            let leave = self.leave(&type_url, now);
+            let nonce = self.nonce + 1;
+            let Some(subscription) = self.types.get_mut(&type_url) else { continue };
+            let plan = subscription.plan(&type_url, cache, leave, nonce, now);
+            subscription.waiting_since = if subscription.in_flight.is_some() || leave.send {
+                None
+            } else if subscription.is_pending() {
+                subscription.waiting_since.or(Some(now))
+            } else {
+                None
+            };
+            let Some(plan) = plan else { continue };
+            self.nonce = nonce;
+            if type_url == TypeUrl::CLUSTER {
+                self.clusters_sent(&plan.send);
+            }
+            plans.push((type_url, nonce, plan));
+        }
+        plans
+    }
+
+    /// Takes a client's answer to a response. A nonce that is not the one in
+    /// flight says nothing any more.
+    pub(super) fn answered(
+        &mut self,
+        type_url: &TypeUrl,
+        nonce: &str,
+        error: Option<&str>,
+        now: Instant,
+    ) -> Vec<Event> {
+        let Some(subscription) = self.types.get_mut(type_url) else { return Vec::new() };
+        let current = subscription.in_flight.as_ref().map(|flight| flight.nonce.to_string());
+        if current.as_deref() != Some(nonce) {
+            return Vec::new();
+        }
+        let Some(flight) = subscription.in_flight.take() else { return Vec::new() };
+        match error {
+            None => self.accepted(type_url, &flight),
+            Some(message) => self.refused(type_url, flight, message, now),
+        }
+    }
+
+    /// When this stream wants to be looked at again without anything happening.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        // What was due at the last look and did not happen waits for an answer
+        // of the client, not for time.
+        let wakes =
+            self.types.values().flat_map(|subscription| subscription.wakes(self.rules.hold));
+        wakes.filter(|at| self.polled_at.is_none_or(|polled_at| *at > polled_at)).min()
+    }
+
+    fn accepted(&mut self, type_url: &TypeUrl, flight: &InFlight) -> Vec<Event> {
+        self.details_answered(type_url, flight);
+        let Some(subscription) = self.types.get_mut(type_url) else { return Vec::new() };
+        let mut versions = Vec::with_capacity(flight.sent.len());
+        for payload in &flight.sent {
+            let name = payload.name();
+            versions.push((Arc::clone(name), payload.version()));
+            subscription.suspects.remove(name);
+            subscription.refused.remove(name);
+            if subscription.covers(name) {
+                let held = Held { version: payload.version(), payload: Some(Arc::clone(payload)) };
+                subscription.held.insert(Arc::clone(name), held);
+            }
+        }
+        for name in &flight.removed {
+            subscription.held.remove(name);
+            subscription.refused.remove(name);
+        }
+        if *type_url == TypeUrl::CLUSTER {
+            self.clusters_accepted(&flight.sent);
+        }
+        if versions.is_empty() {
+            return Vec::new();
+        }
+        vec![Event::Accepted { type_url: type_url.clone(), versions }]
+    }
+
+    fn refused(
+        &mut self,
+        type_url: &TypeUrl,
+        flight: InFlight,
+        message: &str,
+        now: Instant,
+    ) -> Vec<Event> {
+        self.details_answered(type_url, &flight);
+        if *type_url == TypeUrl::CLUSTER {
+            for endpoints in flight.sent.iter().filter_map(|payload| payload.endpoints()) {
+                self.warming.remove(endpoints);
+                self.offer_again.remove(endpoints);
+            }
+        }
+        let Some(subscription) = self.types.get_mut(type_url) else { return Vec::new() };
+        let names: Vec<_> = flight.sent.iter().map(|payload| Arc::clone(payload.name())).collect();
+        let mut guilty: BTreeSet<_> = nack::blame(message, &names).into_iter().cloned().collect();
+        match names.as_slice() {
+            // Nothing but deletions: there is no version to take back.
+            [] => flight.removed.iter().for_each(|name| {
+                subscription.held.remove(name);
+            }),
+            [only] => drop(guilty.insert(Arc::clone(only))),
+            several if guilty.is_empty() => subscription.suspects.extend(several.iter().cloned()),
+            _ => {}
+        }
+        // What the client made of the rest is unknown: it is sent again.
+        subscription.dirty.extend(flight.removed);
+        let passing = nack::is_passing(message);
+        let mut events = Vec::new();
+        for payload in flight.sent {
+            let name = Arc::clone(payload.name());
+            if !guilty.contains(&name) {
+                if subscription.covers(&name) {
+                    subscription.dirty.insert(name);
+                }
+                continue;
+            }
+            subscription.suspects.remove(&name);
+            let version = payload.version();
+            let retry_at = passing.then(|| now + self.rules.retry);
+            subscription.refused.insert(Arc::clone(&name), Refused { version, retry_at });
+            let (type_url, message) = (type_url.clone(), message.to_owned());
+            events.push(Event::Refused { type_url, name, version, message, passing });
+        }
+        events
+    }
+
+    fn leave(&self, type_url: &TypeUrl, now: Instant) -> Leave {
+        let rank = Rank::of(type_url);
+        let progress = self.progress();
+        let impatient = self.types.get(type_url).is_some_and(|subscription| {
+            subscription.waiting_since.is_some_and(|since| now >= since + self.rules.hold)
+        });
+        let grace = if rank == Rank::Clusters { self.rules.grace } else { Default::default() };
+        Leave {
+            send: impatient || rank.may_send(progress),
+            remove: rank.may_remove(progress),
+            grace,
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let all = |type_url: &TypeUrl, is: fn(&Subscription) -> bool| {
+            self.types.get(type_url).is_none_or(is)
+        };
+        Progress {
+            clusters: all(&TypeUrl::CLUSTER, Subscription::is_quiet),
+            details: self.warming.is_empty()
+                && all(&TypeUrl::ENDPOINTS, Subscription::is_answered)
+                && all(&TypeUrl::SECRET, Subscription::is_answered),
+            listeners: all(&TypeUrl::LISTENER, Subscription::is_quiet),
+            routes: all(&TypeUrl::ROUTES, Subscription::is_quiet),
+            no_cluster_leaving: all(&TypeUrl::CLUSTER, |clusters| clusters.leaving.is_empty()),
+            nothing_refused: [TypeUrl::LISTENER, TypeUrl::ROUTES]
+                .iter()
+                .all(|type_url| all(type_url, |subscription| subscription.refused.is_empty())),
+        }
+    }
+
+    fn clusters_sent(&mut self, sent: &[Arc<Payload>]) {
+        let endpoints = self.types.get(&TypeUrl::ENDPOINTS);
+        for name in sent.iter().filter_map(|payload| payload.endpoints()) {
+            self.warming.insert(Arc::clone(name));
+            if endpoints.is_some_and(|endpoints| endpoints.covers(name)) {
+                self.offer_again.insert(Arc::clone(name));
+            }
+        }
+    }
+
+    fn clusters_accepted(&mut self, sent: &[Arc<Payload>]) {
+        let mut endpoints = self.types.get_mut(&TypeUrl::ENDPOINTS);
+        for name in sent.iter().filter_map(|payload| payload.endpoints()) {
+            if !self.offer_again.remove(name) {
+                continue;
+            }
+            if let Some(endpoints) = endpoints.as_deref_mut().filter(|e| e.covers(name)) {
+                endpoints.asked.insert(Arc::clone(name));
+                self.warming.insert(Arc::clone(name));
+            }
+        }
+    }
+
+    fn details_answered(&mut self, type_url: &TypeUrl, flight: &InFlight) {
+        if *type_url != TypeUrl::ENDPOINTS {
+            return;
+        }
+        for name in flight.sent.iter().map(|payload| payload.name()).chain(&flight.removed) {
+            self.warming.remove(name);
+        }
+    }
+}
