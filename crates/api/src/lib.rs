@@ -12,6 +12,7 @@ mod auth_service;
 mod change;
 mod common;
 pub mod core;
+mod decode;
 mod dev_portal;
 mod diagnostic;
 pub mod filter;
@@ -26,17 +27,23 @@ mod module;
 mod object;
 mod rate_limit;
 mod rate_limit_service;
+mod required;
 mod resolver;
 mod spec;
 mod tcp_mapping;
 mod tls_context;
 mod tracing_service;
 mod upstream;
+mod versions;
 
 pub use auth_service::{AuthProto, AuthService, IncludeBody, StatusOnError};
 pub use change::Change;
 pub use common::{
     AUTOMATIC_ID, AddedHeader, AmbassadorId, DEFAULT_ID, DurationText, LabelSelector, ObjectRef,
+};
+pub use decode::{
+    BAD_VALUE, Decoded, NOT_AN_OBJECT, REQUIRED_FIELD, UNKNOWN_FIELD, UNKNOWN_KIND,
+    UNSUPPORTED_VERSION, WRONG_TYPE, decode,
 };
 pub use dev_portal::{
     DevPortal, DevPortalContent, DevPortalDocs, DevPortalSearch, DevPortalSelector,

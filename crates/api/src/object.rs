@@ -211,6 +211,27 @@ impl Kind {
         Self::TracingService,
     ];
 
+    /// Tells whether the kind belongs to Emissary's API groups, not to
+    /// Kubernetes itself.
+    pub const fn is_emissary(self) -> bool {
+        !matches!(
+            self,
+            Self::ConfigMap
+                | Self::EndpointSlice
+                | Self::Endpoints
+                | Self::Ingress
+                | Self::IngressClass
+                | Self::Namespace
+                | Self::Secret
+                | Self::Service
+        )
+    }
+
+    /// Tells whether the kind's own part is `spec` alone.
+    pub(crate) const fn has_spec(self) -> bool {
+        self.is_emissary() || matches!(self, Self::Ingress | Self::IngressClass)
+    }
+
     /// Returns the kind as `kind:` spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
