@@ -169,9 +169,9 @@ impl Stack {
         &mut self.process
     }
 
-    /// Gives up everything but the program and the folder.
-    pub fn into_process(self) -> (Process, Files) {
-        (self.process, self.files)
+    /// Takes the stack apart, to wait for the end of the program.
+    pub fn into_parts(self) -> (Process, Files, Vec<Backend>) {
+        (self.process, self.files, self.backends)
     }
 
     /// Returns the client.

@@ -11,7 +11,7 @@ use crate::{certgen, check, echo_command, envoy, render};
 
 /// A Kubernetes-native API gateway on Envoy, on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "nuncio", version, propagate_version = true)]
+#[command(name = "nuncio", version, propagate_version = true, args_override_self = true)]
 struct Cli {
     #[command(flatten)]
     args: Args,

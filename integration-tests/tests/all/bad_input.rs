@@ -1,0 +1,253 @@
+//! Bad input: every row of `docs/errors.md`. A clear message with object, field
+//! and remedy; other objects unharmed; the last good state serves.
+
+use std::net::TcpListener;
+
+use nuncio_integration_tests::{Process, Stack, binary, eventually, free_port, mapping};
+
+/// A gateway with one good Mapping; what else is in the folder may be bad.
+async fn beside(name: &str, text: &str) -> Stack {
+    let builder = Stack::builder().backend("first").await.mapping("good", "/good/", "first");
+    builder.file(name, text).start().await
+}
+
+/// Runs `nuncio check` on the stack's folder and returns its JSON report.
+async fn report(stack: &Stack) -> serde_json::Value {
+    let process = Process::start(binary(), |command| {
+        command.arg("check").arg(stack.files().objects());
+        command.arg("--state").arg(stack.files().state()).args(["--format", "json"]);
+    });
+    let ended = process.ended().await;
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"))
+}
+
+/// Asserts that a bad file beside a good one is reported under `code`, with
+/// object, field and remedy as far as each is known, and harms nothing.
+async fn is_reported(name: &str, text: &str, severity: &str, expected: &[&str]) {
+    let stack = beside(name, text).await;
+    assert_eq!(stack.get("/good/").await.unwrap().status, 200);
+    let report = report(&stack).await;
+    let found = report["diagnostics"].as_array().unwrap().iter().find(|found| {
+        let text = found.to_string();
+        found["severity"] == severity && expected.iter().all(|part| text.contains(part))
+    });
+    let found = found.unwrap_or_else(|| panic!("{severity} with {expected:?} in {report:#}"));
+    assert!(!found["remedy"].as_str().unwrap().is_empty(), "no remedy: {found}");
+    assert!(!found["code"].as_str().unwrap().is_empty(), "no code: {found}");
+}
+
+fn object(kind: &str, name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: getambassador.io/v3alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\n\
+         spec: {spec}\n"
+    )
+}
+
+#[tokio::test]
+async fn text_that_is_not_yaml_is_reported_with_its_line() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: [\n";
+    is_reported("bad.yaml", text, "error", &["bad.yaml"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_type_is_reported_with_its_field() {
+    let text = object("Mapping", "bad", "{hostname: \"*\", prefix: [1], service: a}");
+    is_reported("bad.yaml", &text, "error", &["\"bad\"", "spec.prefix"]).await;
+}
+
+#[tokio::test]
+async fn a_missing_field_is_reported() {
+    let text = object("Mapping", "bad", "{hostname: \"*\", prefix: /bad/}");
+    is_reported("bad.yaml", &text, "error", &["\"bad\"", "spec.service"]).await;
+}
+
+#[tokio::test]
+async fn an_unknown_kind_of_our_group_is_reported() {
+    is_reported("bad.yaml", &object("Maping", "bad", "{}"), "error", &["Maping"]).await;
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_a_warning_and_the_object_works() {
+    let text =
+        object("Mapping", "odd", "{hostname: \"*\", prefix: /odd/, service: first, pref: 1}");
+    let stack = beside("odd.yaml", &text).await;
+    assert_eq!(stack.get("/odd/").await.unwrap().status, 200);
+    drop(stack);
+    is_reported("odd.yaml", &text, "warning", &["\"odd\"", "spec.pref"]).await;
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_reported_and_harms_only_its_host() {
+    let host = object("Host", "bad", "{hostname: bad.test, tlsSecret: {name: absent}}");
+    let good =
+        object("Host", "good", "{hostname: \"*\", requestPolicy: {insecure: {action: Route}}}");
+    let text = format!("{host}---\n{good}");
+    is_reported("hosts.yaml", &text, "error", &["\"bad\"", "absent"]).await;
+}
+
+#[tokio::test]
+async fn a_secret_without_a_key_is_reported() {
+    let host = object("Host", "bad", "{hostname: bad.test, tlsSecret: {name: half}}");
+    let good =
+        object("Host", "good", "{hostname: \"*\", requestPolicy: {insecure: {action: Route}}}");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: half}\n\
+                  stringData: {tls.crt: none}\n";
+    let text = [host, good, secret.to_owned()].join("---\n");
+    is_reported("hosts.yaml", &text, "error", &["half"]).await;
+}
+
+#[tokio::test]
+async fn a_regular_expression_that_envoy_refuses_is_reported_first() {
+    for pattern in ["'/(unclosed'", "'/(?=ahead)'"] {
+        let spec =
+            format!("{{hostname: \"*\", prefix: {pattern}, prefix_regex: true, service: a}}");
+        let text = object("Mapping", "bad", &spec);
+        is_reported("bad.yaml", &text, "error", &["\"bad\"", "spec.prefix"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_service_string_is_reported() {
+    let text = object("Mapping", "bad", "{hostname: \"*\", prefix: /bad/, service: \"a:port\"}");
+    is_reported("bad.yaml", &text, "error", &["\"bad\"", "spec.service"]).await;
+}
+
+#[tokio::test]
+async fn two_objects_of_one_name_are_reported() {
+    let text = mapping("good", "/other/", "first");
+    is_reported("twice.yaml", &text, "error", &["\"good\"", "twice.yaml"]).await;
+}
+
+#[tokio::test]
+async fn listeners_that_want_one_port_are_reported() {
+    let port = free_port();
+    let spec = format!(
+        "{{port: {port}, protocol: HTTP, securityModel: XFP, hostBinding: {{namespace: {{from: ALL}}}}}}"
+    );
+    let text =
+        format!("{}---\n{}", object("Listener", "one", &spec), object("Listener", "two", &spec));
+    is_reported("listeners.yaml", &text, "error", &["\"two\"", "port"]).await;
+}
+
+#[tokio::test]
+async fn an_alias_bomb_is_reported_and_not_expanded() {
+    let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+    for level in 1..12 {
+        let alias = format!("*a{}", level - 1);
+        let many = vec![alias; 10].join(",");
+        text.push_str(&format!("a{level}: &a{level} [{many}]\n"));
+    }
+    is_reported("bomb.yaml", &text, "error", &["bomb.yaml"]).await;
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_of_yaml_are_refused_or_read_but_harm_nothing() {
+    let line = "# a comment that goes on for a while and says nothing at all, as long as it is\n";
+    let mut text = line.repeat((100 << 20) / line.len());
+    text.push_str(&object("Mapping", "after", "{hostname: \"*\", prefix: /after/, service: 7}"));
+    let stack = beside("huge.yaml", &text).await;
+    assert_eq!(stack.get("/good/").await.unwrap().status, 200);
+    stack.files().write("mapping-next.yaml", mapping("next", "/next/", "first"));
+    stack.until_status("/next/", 200).await;
+    let report = report(&stack).await;
+    assert!(report.to_string().contains("huge.yaml"), "{report:#}");
+}
+
+#[tokio::test]
+async fn a_file_that_stops_parsing_keeps_its_last_good_objects() {
+    let stack = beside("file.yaml", &mapping("kept", "/kept/", "first")).await;
+    assert_eq!(stack.get("/kept/").await.unwrap().status, 200);
+    stack.files().write("file.yaml", "spec: {prefix: [\n");
+    stack.files().write("mapping-next.yaml", mapping("next", "/next/", "first"));
+    stack.until_status("/next/", 200).await;
+    assert_eq!(stack.get("/kept/").await.unwrap().status, 200);
+    stack.files().write("file.yaml", mapping("kept", "/moved/", "first"));
+    stack.until_status("/moved/", 200).await;
+    assert_eq!(stack.get("/kept/").await.unwrap().status, 404);
+}
+
+#[tokio::test]
+async fn what_a_broken_filter_guards_stays_closed() {
+    let policy = object(
+        "FilterPolicy",
+        "p",
+        "{rules: [{host: \"*\", path: /closed/*, filters: [{name: absent}]}]}",
+    );
+    let stack =
+        beside("policy.yaml", &format!("{policy}---\n{}", mapping("closed", "/closed/", "first")))
+            .await;
+    assert!(stack.get("/closed/").await.unwrap().status >= 400);
+    assert_eq!(stack.get("/good/").await.unwrap().status, 200);
+    assert_eq!(stack.backend("first").requests(), 1);
+}
+
+#[tokio::test]
+async fn unreachable_keys_refuse_tokens_and_nothing_else() {
+    let dead = free_port();
+    let filter = object(
+        "Filter",
+        "tokens",
+        &format!("{{JWT: {{jwksURI: \"http://127.0.0.1:{dead}/keys\"}}}}"),
+    );
+    let policy = object(
+        "FilterPolicy",
+        "p",
+        "{rules: [{host: \"*\", path: /closed/*, filters: [{name: tokens}]}]}",
+    );
+    let text = [filter, policy, mapping("closed", "/closed/", "first")].join("---\n");
+    let stack = beside("tokens.yaml", &text).await;
+    let request = stack.request(reqwest::Method::GET, "/closed/");
+    let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.eyJzdWIiOiJhIn0.AAAA";
+    let request = request.header("authorization", format!("Bearer {token}"));
+    let reply = nuncio_integration_tests::Client::send(request).await.unwrap();
+    assert!(reply.status >= 400, "{reply:?}");
+    assert_eq!(stack.get("/good/").await.unwrap().status, 200);
+    assert_eq!(stack.backend("first").requests(), 1);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_when_the_gateway_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let stack = Stack::builder().argument("--admin-address").argument(&address).launch();
+    let (process, _files, _backends) = stack.into_parts();
+    let ended = process.ended().await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains(&address) && ended.stderr.contains("in use"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_listeners_port_in_use_is_reported_and_the_other_listeners_serve() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let spec = format!(
+        "{{port: {port}, protocol: HTTP, securityModel: XFP, hostBinding: {{namespace: {{from: ALL}}}}}}"
+    );
+    let mut stack = beside("listener.yaml", &object("Listener", "taken", &spec)).await;
+    assert_eq!(stack.get("/good/").await.unwrap().status, 200);
+    let process = stack.process();
+    eventually("the refused listener is named", async || {
+        let log = process.stderr().join("\n");
+        (log.contains("taken") && log.contains(&port.to_string())).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_envoy_and_a_wrong_one_are_named() {
+    let stack = Stack::builder().argument("--envoy").argument("/nowhere/envoy").launch();
+    let (process, _files, _backends) = stack.into_parts();
+    let ended = process.ended().await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        ended.stderr.contains("/nowhere/envoy") && ended.stderr.contains("--envoy"),
+        "{}",
+        ended.stderr
+    );
+
+    let stack = Stack::builder().argument("--envoy").argument("/bin/true").launch();
+    let (process, _files, _backends) = stack.into_parts();
+    let ended = process.ended().await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("is not Envoy"), "{}", ended.stderr);
+}

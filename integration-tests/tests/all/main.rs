@@ -1,0 +1,13 @@
+//! The one end-to-end test binary: a module for each capability.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod auth;
+mod bad_input;
+mod command;
+mod hosts;
+mod probes;
+mod protocols;
+mod rate_limits;
+mod reload;
+mod routing;
