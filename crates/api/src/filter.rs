@@ -123,10 +123,6 @@ pub struct FilterExt {
     /// false, as in Edge Stack.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
     pub remove_key: bool,
-    /// External: let its answer rewrite `host` and pseudo-headers. Default:
-    /// false.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
-    pub allow_pseudo_headers: bool,
     /// External: names of request headers its answer may set, so that a
     /// client's own values of them never reach the backend. Default: empty.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
