@@ -13,10 +13,12 @@
 //! not write status: see `nuncio-xds` and the control plane.
 
 mod compiler;
+mod envoy;
 pub mod render;
 mod resource;
 mod settings;
 
 pub use compiler::{Compiler, Delta, Subject};
+pub use envoy::route_index;
 pub use resource::{Resource, ResourceName, TypeUrl};
 pub use settings::{Address, Settings};

@@ -1,0 +1,3 @@
+//! Intermediate form to Envoy messages.
+
+pub mod route_index;

@@ -1,0 +1,223 @@
+use std::cell::Cell;
+
+use envoy_types::pb::envoy::config::route::v3 as pb;
+use envoy_types::pb::xds::r#type::matcher::v3::matcher as tree;
+use proptest::prelude::*;
+use prost::Message;
+use regex::Regex;
+
+use super::*;
+
+/// A condition that owns its text.
+#[derive(Debug, Clone)]
+struct Condition {
+    kind: u8,
+    text: String,
+    case_sensitive: bool,
+}
+
+impl Condition {
+    fn path(&self) -> PathCondition<'_> {
+        match self.kind {
+            0 => PathCondition::Prefix(&self.text),
+            1 => PathCondition::Exact(&self.text),
+            2 => PathCondition::SeparatedPrefix(&self.text),
+            3 => PathCondition::Regex(&self.text),
+            _ => PathCondition::Other,
+        }
+    }
+
+    fn entry(&self) -> RouteEntry<'_> {
+        RouteEntry { path: self.path(), case_sensitive: self.case_sensitive, encoded: &[] }
+    }
+
+    /// What Envoy does with a `:path`.
+    fn model(&self) -> Box<dyn Fn(&str) -> bool + '_> {
+        let (text, exact_case) = (self.text.as_bytes(), self.case_sensitive);
+        let same =
+            move |a: &[u8]| if exact_case { a == text } else { a.eq_ignore_ascii_case(text) };
+        let begins = move |path: &str| path.as_bytes().get(..text.len()).is_some_and(same);
+        match self.kind {
+            0 => Box::new(move |path| begins(without_query(path))),
+            1 => Box::new(move |path| same(without_query(path).as_bytes())),
+            2 => Box::new(move |path| {
+                let path = without_query(path);
+                begins(path) && matches!(path.as_bytes().get(text.len()), None | Some(b'/'))
+            }),
+            3 => {
+                let regex = Regex::new(&format!("^(?:{})$", self.text)).unwrap();
+                Box::new(move |path| regex.is_match(without_query(path)))
+            }
+            _ => Box::new(|_| true),
+        }
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.find(['?', '#']).map_or(path, |end| &path[..end])
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "/", "/", "/a", "/b", "/ab", "a", "b", "aa", "A", "1", "%2F", "%", "?", "#", ".", "-", "é",
+        "/svc-0", "/svc-1",
+    ]);
+    (prop::bool::weighted(0.95), prop::collection::vec(piece, 0..5)).prop_map(|(rooted, pieces)| {
+        let text = pieces.concat();
+        if rooted && !text.starts_with('/') { format!("/{text}") } else { text }
+    })
+}
+
+fn pattern() -> impl Strategy<Value = String> {
+    let part = prop::sample::select(vec![
+        "", ".*", "b?", "[ab]+", "(a|b)", r"\.", "/b*", "a{0,2}", r"\d", "a+", "[?]?",
+    ]);
+    (any::<bool>(), text(), part.clone(), part).prop_map(|(anchor, text, a, b)| {
+        let literal = without_query(&text);
+        format!("{}{literal}{a}{b}", if anchor { "^" } else { "" })
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let literal = (0..3u8, text(), prop::bool::weighted(0.9))
+        .prop_map(|(kind, text, case_sensitive)| Condition { kind, text, case_sensitive });
+    let regex = pattern().prop_map(|text| Condition { kind: 3, text, case_sensitive: true });
+    let other = Just(Condition { kind: 4, text: String::new(), case_sensitive: true });
+    prop_oneof![95 => literal, 4 => regex, 1 => other]
+}
+
+fn table() -> impl Strategy<Value = (Vec<Condition>, Vec<String>)> {
+    prop::collection::vec(condition(), 1..120).prop_flat_map(|table| {
+        let texts: Vec<String> = table.iter().map(|condition| condition.text.clone()).collect();
+        let near = (prop::sample::select(texts), text(), any::<bool>())
+            .prop_map(|(begin, end, whole)| if whole { begin } else { begin + &end });
+        (Just(table), prop::collection::vec(prop_oneof![3 => near, 1 => text()], 80))
+    })
+}
+
+fn index(table: &[Condition], least: usize) -> RouteIndex {
+    let stems: Vec<Stem<'_>> =
+        table.iter().map(|route| Stem::of(route.path(), route.case_sensitive)).collect();
+    RouteIndex { leaves: Trie::new(&stems).leaves(least) }
+}
+
+#[test]
+fn a_tree_tries_every_route_that_can_hold_in_the_order_of_the_list() {
+    let checked = Cell::new(0);
+    let config = ProptestConfig { cases: 640, failure_persistence: None, ..Default::default() };
+    proptest!(config, |((table, paths) in table())| {
+        let models: Vec<_> = table.iter().map(Condition::model).collect();
+        for least in [1, LEAST] {
+            let index = index(&table, least);
+            for path in &paths {
+                let expected: Vec<usize> =
+                    (0..table.len()).filter(|route| models[*route](path)).collect();
+                let found: Vec<usize> = index
+                    .candidates(path)
+                    .iter()
+                    .copied()
+                    .filter(|route| models[*route](path))
+                    .collect();
+                prop_assert_eq!(found, expected, "{} in {:?}", path, index);
+                checked.set(checked.get() + 1);
+            }
+        }
+    });
+    assert!(checked.get() >= 100_000, "only {} requests", checked.get());
+}
+
+#[test]
+fn all_lists_together_hold_at_most_twice_as_many_routes_as_the_table() {
+    proptest!(ProptestConfig { failure_persistence: None, ..Default::default() }, |((table, _) in table())| {
+        let index = index(&table, 1);
+        prop_assert!(index.size().1 <= 2 * table.len());
+        let own: usize = index.leaves.iter().map(|leaf| leaf.own).sum();
+        prop_assert_eq!(own, table.len());
+    });
+}
+
+fn prefixes(texts: impl IntoIterator<Item = String>) -> Vec<Condition> {
+    let prefix = |text| Condition { kind: 0, text, case_sensitive: true };
+    texts.into_iter().map(prefix).collect()
+}
+
+fn plan(table: &[Condition]) -> RouteTable {
+    let entries: Vec<RouteEntry<'_>> = table.iter().map(Condition::entry).collect();
+    RouteTable::plan(&entries)
+}
+
+#[test]
+fn a_small_table_stays_a_list() {
+    let table = prefixes((0..THRESHOLD - 1).map(|n| format!("/{n}/")));
+    assert!(matches!(plan(&table), RouteTable::Linear { broad } if broad.is_empty()));
+}
+
+#[test]
+fn a_walk_does_not_grow_with_the_table() {
+    let mut table = prefixes((0..10_000).map(|n| format!("/svc-{n:05}/")));
+    table.extend(prefixes(["/".to_owned()]));
+    let RouteTable::Indexed(index) = plan(&table) else { panic!("a list") };
+    for n in [0, 1234, 9999] {
+        let walk = index.candidates(&format!("/svc-{n:05}/x?y")).len();
+        assert!(walk <= 12, "{walk} routes are tried");
+    }
+    assert_eq!(index.candidates("/other"), [10_000]);
+}
+
+#[test]
+fn routes_that_hold_everywhere_keep_a_table_a_list_and_are_told() {
+    let mut table = prefixes((0..40).map(|n| format!("/svc-{n:02}/")));
+    table.extend(prefixes((0..60).map(|_| "/".to_owned())));
+    let RouteTable::Linear { broad } = plan(&table) else { panic!("a tree") };
+    assert_eq!(broad, (40..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_bytes_are_the_message_that_they_stand_for() {
+    let mut table = prefixes((0..40).map(|n| format!("/svc-{n:02}/")));
+    table.extend(prefixes(["/".to_owned(), String::new()]));
+    let encoded: Vec<Vec<u8>> = (0..table.len())
+        .map(|n| pb::Route { name: "n".repeat(n * 10), ..Default::default() }.encode_to_vec())
+        .collect();
+    let entries: Vec<RouteEntry<'_>> = table
+        .iter()
+        .zip(&encoded)
+        .map(|(route, encoded)| RouteEntry { encoded, ..route.entry() })
+        .collect();
+    let RouteTable::Indexed(index) = RouteTable::plan(&entries) else { panic!("a list") };
+    let mut bytes = Vec::new();
+    index.append_matcher(&entries, &mut bytes);
+
+    let matcher = pb::VirtualHost::decode(&*bytes).unwrap().matcher.unwrap();
+    let Some(pb_tree) = matcher.matcher_type else { panic!("no tree") };
+    let envoy_types::pb::xds::r#type::matcher::v3::matcher::MatcherType::MatcherTree(pb_tree) =
+        pb_tree
+    else {
+        panic!("not a tree")
+    };
+    let input = pb_tree.input.unwrap();
+    assert_eq!(input.typed_config.unwrap().value, b"\x0a\x05:path");
+    let Some(tree::matcher_tree::TreeType::PrefixMatchMap(map)) = pb_tree.tree_type else {
+        panic!("no map")
+    };
+    assert_eq!(map.map.len() + 1, index.size().0);
+    for leaf in &index.leaves {
+        let on_match = if leaf.key.is_empty() {
+            matcher.on_no_match.as_deref().unwrap()
+        } else {
+            &map.map[&leaf.key]
+        };
+        let Some(tree::on_match::OnMatch::Action(action)) = &on_match.on_match else {
+            panic!("no action")
+        };
+        let any = action.typed_config.as_ref().unwrap();
+        assert_eq!(any.type_url, "type.googleapis.com/envoy.config.route.v3.RouteList");
+        let names: Vec<usize> = pb::RouteList::decode(&*any.value)
+            .unwrap()
+            .routes
+            .iter()
+            .map(|route| route.name.len() / 10)
+            .collect();
+        assert_eq!(names, leaf.routes, "{}", leaf.key);
+    }
+}
