@@ -22,7 +22,6 @@ mod ip_rules;
 mod labels;
 mod listener;
 mod log_service;
-pub mod manifest;
 mod mapping;
 mod module;
 mod object;

@@ -14,7 +14,6 @@
 
 mod compiler;
 mod envoy;
-pub mod explain;
 pub mod render;
 mod resource;
 mod settings;

@@ -23,7 +23,7 @@ mod tasks;
 pub mod telemetry;
 pub mod xds_client;
 
-pub use args::{Args, HasArgs};
+pub use args::{Args, HasArgs, parse_duration};
 pub use chain::chain;
 pub use context::Context;
 pub use drain::Drain;

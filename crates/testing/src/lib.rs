@@ -1,4 +1,3 @@
 //! Fakes and real programs for tests.
 
-pub mod manifests;
 pub mod redis;

@@ -22,24 +22,45 @@ pub struct Refusal {
     pub withdrawn: bool,
 }
 
-/// Brings what clients took and refused into the cache. Returns the refusals,
-/// to be told to the people whose objects they came from.
-pub fn settle(cache: &mut Cache, events: Vec<Event>) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
+/// What people should hear of a client's answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A resource was refused.
+    Refused(Refusal),
+    /// A resource that had been refused was taken, in this or another version.
+    Recovered {
+        /// Its type.
+        type_url: TypeUrl,
+        /// Its name.
+        name: Arc<str>,
+        /// The version taken.
+        version: u64,
+    },
+}
+
+/// Brings what clients took and refused into the cache. Returns what is to be
+/// told to the people whose objects the resources came from.
+pub fn settle(cache: &mut Cache, events: Vec<Event>) -> Vec<News> {
+    let mut news = Vec::new();
     for event in events {
         match event {
-            Event::Accepted { type_url, versions } => {
+            Event::Accepted { type_url, versions, recovered } => {
                 for (name, version) in versions {
                     cache.accept(&type_url, &name, version);
+                    if recovered.contains(&name) {
+                        let type_url = type_url.clone();
+                        news.push(News::Recovered { type_url, name, version });
+                    }
                 }
             }
             Event::Refused { type_url, name, version, message, passing } => {
                 let withdrawn = !passing && cache.refuse(&type_url, &name, version, &message);
-                refusals.push(Refusal { type_url, name, version, message, withdrawn });
+                let refusal = Refusal { type_url, name, version, message, withdrawn };
+                news.push(News::Refused(refusal));
             }
         }
     }
-    refusals
+    news
 }
 
 /// Finds the resources that an error text blames, among those that were sent.

@@ -33,6 +33,8 @@ pub enum Event {
         type_url: TypeUrl,
         /// Names and versions.
         versions: Vec<(Arc<str>, u64)>,
+        /// Names among them of which this client had refused a version before.
+        recovered: Vec<Arc<str>>,
     },
     /// It refused a resource.
     Refused {

@@ -1,1 +1,26 @@
-//! xDS control plane.
+//! The xDS control plane: objects in, configuration of Envoy and of our other
+//! services out, status and diagnostics back.
+
+pub mod ads;
+mod app;
+mod bootstrap;
+mod debounce;
+mod diagnostics;
+mod envoy_client;
+mod fleet;
+mod health;
+mod intake;
+mod metrics;
+mod objects;
+mod publish;
+mod report;
+mod settings;
+
+pub use app::{Bound, start};
+pub use bootstrap::Bootstrap;
+pub use fleet::{Client, Fleet};
+pub use intake::Event;
+pub use metrics::Metrics;
+pub use objects::Objects;
+pub use report::Report;
+pub use settings::{Gateway, Listen, Neighbours, Order, Settings};

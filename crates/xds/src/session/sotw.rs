@@ -77,6 +77,16 @@ impl SotwSession {
             .collect()
     }
 
+    /// Says whether the client has been sent, and has answered, everything.
+    pub fn is_settled(&self) -> bool {
+        self.stream.is_settled()
+    }
+
+    /// Says whether the client has asked for a type.
+    pub fn asks_for(&self, type_url: &TypeUrl) -> bool {
+        self.stream.asks_for(type_url)
+    }
+
     /// Returns when to poll again even if nothing happens before.
     pub fn wake(&self) -> Option<Instant> {
         self.stream.wake()
@@ -190,4 +200,3 @@ fn set_version<'a>(set: impl Iterator<Item = &'a Arc<Payload>>) -> String {
     });
     version_text(hash)
 }
-

@@ -154,15 +154,28 @@ impl Stream {
         wakes.filter(|at| self.polled_at.is_none_or(|polled_at| *at > polled_at)).min()
     }
 
+    /// Says whether the client has been sent, and has answered, everything.
+    pub(super) fn is_settled(&self) -> bool {
+        self.types.values().all(Subscription::is_quiet)
+    }
+
+    /// Says whether the client has asked for a type.
+    pub(super) fn asks_for(&self, type_url: &TypeUrl) -> bool {
+        self.types.contains_key(type_url)
+    }
+
     fn accepted(&mut self, type_url: &TypeUrl, flight: &InFlight) -> Vec<Event> {
         self.details_answered(type_url, flight);
         let Some(subscription) = self.types.get_mut(type_url) else { return Vec::new() };
         let mut versions = Vec::with_capacity(flight.sent.len());
+        let mut recovered = Vec::new();
         for payload in &flight.sent {
             let name = payload.name();
             versions.push((Arc::clone(name), payload.version()));
             subscription.suspects.remove(name);
-            subscription.refused.remove(name);
+            if subscription.refused.remove(name).is_some() {
+                recovered.push(Arc::clone(name));
+            }
             if subscription.covers(name) {
                 let held = Held { version: payload.version(), payload: Some(Arc::clone(payload)) };
                 subscription.held.insert(Arc::clone(name), held);
@@ -178,7 +191,7 @@ impl Stream {
         if versions.is_empty() {
             return Vec::new();
         }
-        vec![Event::Accepted { type_url: type_url.clone(), versions }]
+        vec![Event::Accepted { type_url: type_url.clone(), versions, recovered }]
     }
 
     fn refused(

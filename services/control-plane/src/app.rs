@@ -1,0 +1,74 @@
+//! Binds, wires and starts the service.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use nuncio_compiler::Compiler;
+use nuncio_process::{Context, grpc, http};
+use tokio::sync::mpsc;
+use tonic::service::Routes;
+
+use crate::ads::Ads;
+use crate::diagnostics::{self, Pages};
+use crate::health::{Health, Snapshot};
+use crate::intake::{Event, Intake};
+use crate::{Fleet, Metrics, Objects, Report, Settings};
+
+/// What the service listens on, and its shared state.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// ADS.
+    pub grpc: SocketAddr,
+    /// Probes, metrics, diagnostics.
+    pub admin: SocketAddr,
+    /// The resources that are served and who is connected.
+    pub fleet: Fleet,
+    /// What there is to tell of the objects.
+    pub report: Report,
+}
+
+/// Starts the service on `events` and returns its real addresses.
+///
+/// # Errors
+/// When a port cannot be bound.
+pub async fn start(
+    settings: Settings,
+    context: &Context,
+    events: mpsc::Receiver<Event>,
+) -> anyhow::Result<Bound> {
+    let gateway = &settings.gateway;
+    let metrics = Metrics::register(context, &gateway.ambassador_id, &gateway.namespace);
+    let (fleet, news) = Fleet::new(settings.rules(), metrics.clone());
+    let report = Report::new(metrics);
+    let objects = Objects::default();
+    let snapshot = Snapshot::new(Instant::now());
+    let unready = context.ready.guard("first configuration");
+
+    let health = Health {
+        snapshot: snapshot.clone(),
+        fleet: fleet.clone(),
+        envoy_ready: settings.neighbours.envoy_ready,
+    };
+    let pages = Pages {
+        context: context.clone(),
+        health,
+        fleet: fleet.clone(),
+        report: report.clone(),
+        objects: objects.clone(),
+        ambassador_id: gateway.ambassador_id.clone(),
+        namespace: gateway.namespace.clone(),
+        envoy_admin: settings.neighbours.envoy_admin,
+    };
+    let admin =
+        http::serve(context, "control-plane admin", settings.admin(), diagnostics::router(pages))
+            .await?;
+    let ads = Ads::new(fleet.clone(), context.clone());
+    let grpc =
+        grpc::serve(context, "control-plane ads", settings.grpc(), Routes::new(ads), &[]).await?;
+
+    let compiler = Compiler::new(settings.compiler(admin));
+    let intake = Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready);
+    context.tasks.spawn("intake", intake.run(events, news, context.drain.clone()));
+    tracing::info!(%grpc, %admin, "control plane listening");
+    Ok(Bound { grpc, admin, fleet, report })
+}

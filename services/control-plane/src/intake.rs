@@ -1,0 +1,219 @@
+//! Events of the source into the compiler, and what comes out to everyone.
+//!
+//! One task owns the compiler. Nothing is published before the source has told
+//! everything it began with: half a configuration would delete the other half
+//! of a running Envoy's.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use nuncio_api::{Change, ObjectKey};
+use nuncio_compiler::{Compiler, ResourceName, TypeUrl as CompiledType};
+use nuncio_process::{Drain, ReadyGuard};
+use nuncio_xds::TypeUrl;
+use nuncio_xds::nack::News;
+use tokio::sync::mpsc;
+
+use crate::debounce::Debounce;
+use crate::publish::{KnownBad, Publisher};
+use crate::report::{Attribution, Report};
+use crate::{Fleet, Objects};
+
+/// What a source tells.
+#[derive(Debug)]
+pub enum Event {
+    /// Objects changed, in this order.
+    Changes(Vec<Change>),
+    /// Everything that existed when the source was opened has been told.
+    Synced,
+}
+
+/// The task's state.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) fleet: Fleet,
+    pub(crate) report: Report,
+    pub(crate) objects: Objects,
+    pub(crate) status: crate::health::Snapshot,
+    pub(crate) unready: Option<ReadyGuard>,
+    /// Taken by the thread that compiles, and given back.
+    compiler: Option<(Compiler, Publisher)>,
+    debounce: Debounce,
+    synced: bool,
+    waiting: Vec<Change>,
+    waiting_since: Option<Instant>,
+}
+
+// === impl Intake ===
+
+impl Intake {
+    pub(crate) fn new(
+        compiler: Compiler,
+        fleet: Fleet,
+        report: Report,
+        objects: Objects,
+        status: crate::health::Snapshot,
+        unready: ReadyGuard,
+    ) -> Self {
+        Self {
+            fleet,
+            report,
+            objects,
+            status,
+            unready: Some(unready),
+            compiler: Some((compiler, Publisher::default())),
+            debounce: Debounce::default(),
+            synced: false,
+            waiting: Vec::new(),
+            waiting_since: None,
+        }
+    }
+
+    /// Runs until the drain.
+    pub(crate) async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut news: mpsc::Receiver<News>,
+        drain: Drain,
+    ) -> anyhow::Result<()> {
+        loop {
+            let due = self.waiting_since.filter(|_| self.synced).map(|since| self.due(since));
+            let timer = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = drain.stopping() => return Ok(()),
+                heard = news.recv() => {
+                    let Some(heard) = heard else { return Ok(()) };
+                    self.hear(heard);
+                }
+                () = timer => self.compile().await?,
+                event = events.recv() => {
+                    let event = event.context("the source of objects has stopped")?;
+                    self.take(event);
+                    // Whatever is there already belongs to the same compile.
+                    while let Ok(event) = events.try_recv() {
+                        self.take(event);
+                    }
+                }
+            }
+        }
+    }
+
+    fn due(&self, since: Instant) -> Instant {
+        self.debounce.due(since)
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Changes(changes) => {
+                self.objects.apply(&changes);
+                self.waiting.extend(changes);
+                self.waiting_since.get_or_insert(now);
+                self.status.arrived(now);
+            }
+            Event::Synced => {
+                self.synced = true;
+                // Even nothing at all is a first configuration.
+                self.waiting_since.get_or_insert(now);
+            }
+        }
+    }
+
+    async fn compile(&mut self) -> anyhow::Result<()> {
+        let arrived = self.waiting_since.take().unwrap_or_else(Instant::now);
+        let changes = std::mem::take(&mut self.waiting);
+        let (mut compiler, mut publisher) =
+            self.compiler.take().context("the compiler was lost by an earlier failure")?;
+        let fleet = self.fleet.clone();
+        let work = move || {
+            let batch: BTreeSet<ObjectKey> = changes.iter().filter_map(key).collect();
+            let began = Instant::now();
+            let delta = compiler.apply(changes);
+            let compiled_in = began.elapsed();
+            let known_bad = publisher.publish(&fleet, &delta, batch, Instant::now());
+            (compiler, publisher, delta, known_bad, compiled_in)
+        };
+        let (compiler, publisher, delta, known_bad, compiled_in) =
+            tokio::task::spawn_blocking(work).await.context("the compiler failed")?;
+        self.compiler = Some((compiler, publisher));
+        let now = Instant::now();
+        self.debounce.compiled(now);
+        self.fleet.metrics().compiled(compiled_in, now - arrived);
+        if !delta.changed.is_empty() || !delta.removed.is_empty() {
+            tracing::info!(
+                changed = delta.changed.len(),
+                removed = delta.removed.len(),
+                compile_us = u64::try_from(compiled_in.as_micros()).unwrap_or(u64::MAX),
+                "configuration published"
+            );
+        }
+        let names = delta.changed.iter().map(|resource| &resource.name);
+        for name in names.chain(&delta.removed) {
+            self.report.settled(name);
+        }
+        for bad in known_bad {
+            self.tell_known_bad(&bad);
+        }
+        self.report.compiled(delta.report);
+        self.status.processed(now);
+        self.unready = None;
+        Ok(())
+    }
+
+    fn hear(&self, news: News) {
+        match news {
+            News::Refused(refusal) => {
+                let Some(name) = compiled_name(&refusal.type_url, &refusal.name) else { return };
+                self.report.refused(&name, &refusal, self.attribution(&name));
+            }
+            News::Recovered { type_url, name, .. } => {
+                if let Some(name) = compiled_name(&type_url, &name) {
+                    self.report.settled(&name);
+                }
+            }
+        }
+    }
+
+    fn tell_known_bad(&self, bad: &KnownBad) {
+        let refusal = nuncio_xds::nack::Refusal {
+            type_url: crate::publish::type_url(bad.name.type_url),
+            name: bad.name.name.clone(),
+            version: bad.version,
+            message: bad.reason.to_string(),
+            withdrawn: true,
+        };
+        self.report.refused(&bad.name, &refusal, self.attribution(&bad.name));
+    }
+
+    fn attribution(&self, name: &ResourceName) -> Attribution {
+        let Some((compiler, publisher)) = &self.compiler else { return Attribution::default() };
+        let sources = compiler.sources(name);
+        let batch = publisher.changed_with(name);
+        let changed = sources
+            .iter()
+            .filter(|key| batch.is_some_and(|batch| batch.contains(key)))
+            .cloned()
+            .collect();
+        Attribution { changed, sources }
+    }
+}
+
+fn key(change: &Change) -> Option<ObjectKey> {
+    match change {
+        Change::Apply { object, .. } => Some(object.key()),
+        Change::Broken { key, .. } | Change::Delete(key) => Some(key.clone()),
+        Change::Input { .. } => None,
+    }
+}
+
+fn compiled_name(type_url: &TypeUrl, name: &std::sync::Arc<str>) -> Option<ResourceName> {
+    let type_url = CompiledType::parse(type_url.as_str())?;
+    Some(ResourceName::new(type_url, std::sync::Arc::clone(name)))
+}

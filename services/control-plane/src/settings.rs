@@ -1,0 +1,212 @@
+//! Settings: flags and variables, under Emissary's names where the meaning is
+//! equal.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nuncio_compiler::Address;
+use nuncio_process::{Args, HasArgs, parse_duration};
+use nuncio_xds::Rules;
+
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Everything the service can be told.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "nuncio-control-plane", version, about = "xDS control plane for Envoy")]
+pub struct Settings {
+    /// Logs and drain.
+    #[command(flatten)]
+    pub process: Args,
+    /// Addresses of this service.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// Which objects count, and what they mean.
+    #[command(flatten)]
+    pub gateway: Gateway,
+    /// The services beside this one.
+    #[command(flatten)]
+    pub neighbours: Neighbours,
+    /// How patient the order of updates is.
+    #[command(flatten)]
+    pub order: Order,
+}
+
+/// Addresses of this service; port 0 takes any free port.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Listen {
+    /// gRPC address: ADS for Envoy and for our own services.
+    #[arg(long = "grpc-host", env = "NUNCIO_ADS_HOST", default_value_t = ANY)]
+    pub grpc_host: IpAddr,
+    /// gRPC port.
+    #[arg(long = "grpc-port", env = "NUNCIO_ADS_PORT", default_value_t = 18000)]
+    pub grpc_port: u16,
+    /// Admin address: probes, metrics, diagnostics.
+    #[arg(long = "admin-host", env = "AMBASSADOR_HEALTHCHECK_BIND_ADDRESS", default_value_t = ANY)]
+    pub admin_host: IpAddr,
+    /// Admin port.
+    #[arg(long = "admin-port", env = "AMBASSADOR_HEALTHCHECK_BIND_PORT", default_value_t = 8877)]
+    pub admin_port: u16,
+}
+
+/// Which objects count, and what they mean.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Gateway {
+    /// Folder of YAML to read objects from.
+    #[arg(long = "config-dir", env = "AMBASSADOR_CONFIG_DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// Folder that status and Secrets are written to; default `.nuncio` beside
+    /// the objects.
+    #[arg(long = "state", env = "NUNCIO_STATE")]
+    pub state: Option<PathBuf>,
+    /// Objects for this id, or for `_automatic_`, are used.
+    #[arg(long, env = "AMBASSADOR_ID", default_value = "default")]
+    pub ambassador_id: String,
+    /// Own namespace.
+    #[arg(long, env = "AMBASSADOR_NAMESPACE", default_value = "default")]
+    pub namespace: String,
+    /// Address that Envoy's listeners bind to.
+    #[arg(long, env = "AMBASSADOR_ENVOY_BIND_ADDRESS", default_value_t = ANY)]
+    pub envoy_bind_address: IpAddr,
+    /// Any value but an empty one: endpoint resolvers are not used.
+    #[arg(
+        long,
+        env = "AMBASSADOR_DISABLE_ENDPOINTS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub disable_endpoints: String,
+    /// Any value but an empty one: one matching label of a selector suffices.
+    #[arg(
+        long,
+        env = "DISABLE_STRICT_LABEL_SELECTORS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub disable_strict_label_selectors: String,
+    /// Accepted for Emissary's sake and without effect: changes are never held
+    /// back that long.
+    #[arg(long, env = "AMBASSADOR_RECONFIG_MAX_DELAY", hide = true)]
+    pub reconfig_max_delay: Option<String>,
+}
+
+/// The services beside this one, as Envoy reaches them.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Neighbours {
+    /// Our auth service (ext_authz over gRPC), `host:port`.
+    #[arg(long = "auth", env = "NUNCIO_AUTH_ADDRESS", value_parser = parse_address)]
+    pub auth: Option<Address>,
+    /// Our rate-limit service (RLS over gRPC), `host:port`.
+    #[arg(long = "rate-limit", env = "NUNCIO_RATELIMIT_ADDRESS", value_parser = parse_address)]
+    pub rate_limit: Option<Address>,
+    /// Our certificates service (HTTP-01 answers), `host:port`.
+    #[arg(long = "challenges", env = "NUNCIO_CHALLENGES_ADDRESS", value_parser = parse_address)]
+    pub challenges: Option<Address>,
+    /// Ready listener of the Envoy beside us; without it readiness is about
+    /// configuration alone.
+    #[arg(long = "envoy-ready", env = "NUNCIO_ENVOY_READY_ADDRESS")]
+    pub envoy_ready: Option<SocketAddr>,
+    /// Admin interface of the Envoy beside us, for its statistics.
+    #[arg(long = "envoy-admin", env = "NUNCIO_ENVOY_ADMIN_ADDRESS")]
+    pub envoy_admin: Option<SocketAddr>,
+}
+
+/// How patient the order of updates is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Order {
+    /// Longest wait of listeners and routes for clusters to become warm.
+    #[arg(long, env = "NUNCIO_XDS_HOLD", default_value = "5s", value_parser = parse_duration)]
+    pub xds_hold: Duration,
+    /// Wait between the last route to a cluster and the cluster's deletion.
+    #[arg(long, env = "NUNCIO_XDS_GRACE", default_value = "30s", value_parser = parse_duration)]
+    pub xds_grace: Duration,
+}
+
+// === impl Settings ===
+
+impl HasArgs for Settings {
+    fn args(&self) -> &Args {
+        &self.process
+    }
+}
+
+impl Settings {
+    /// Returns `node.cluster` of the Envoys that run this configuration:
+    /// `<AMBASSADOR_ID>-<AMBASSADOR_NAMESPACE>`, as Emissary names it.
+    pub fn fleet(&self) -> String {
+        format!("{}-{}", self.gateway.ambassador_id, self.gateway.namespace)
+    }
+
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        SocketAddr::new(self.listen.grpc_host, self.listen.grpc_port)
+    }
+
+    pub(crate) fn admin(&self) -> SocketAddr {
+        SocketAddr::new(self.listen.admin_host, self.listen.admin_port)
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules { hold: self.order.xds_hold, grace: self.order.xds_grace, ..Rules::default() }
+    }
+
+    pub(crate) fn compiler(&self, admin: SocketAddr) -> nuncio_compiler::Settings {
+        let Gateway { ambassador_id, namespace, envoy_bind_address, .. } = &self.gateway;
+        // Envoy goes to the admin port over loopback when it stands beside us.
+        let admin = if admin.ip().is_unspecified() {
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), admin.port())
+        } else {
+            admin
+        };
+        nuncio_compiler::Settings {
+            ambassador_id: ambassador_id.clone(),
+            namespace: namespace.clone(),
+            bind_address: *envoy_bind_address,
+            resolve_defined_services: self.gateway.config_dir.is_some(),
+            endpoint_routing: self.gateway.disable_endpoints.is_empty(),
+            strict_label_selectors: self.gateway.disable_strict_label_selectors.is_empty(),
+            auth: self.neighbours.auth.clone(),
+            rate_limit: self.neighbours.rate_limit.clone(),
+            challenges: self.neighbours.challenges.clone(),
+            admin: Some(admin.into()),
+        }
+    }
+}
+
+fn parse_address(text: &str) -> Result<Address, String> {
+    let bad = || format!("`{text}` is not `host:port`");
+    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+    let port = port.parse().map_err(|_| bad())?;
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = bracketed.unwrap_or(host);
+    if host.is_empty() || (bracketed.is_none() && host.contains(':')) {
+        return Err(bad());
+    }
+    Ok(Address::new(host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        assert_eq!(parse_address("auth.nuncio:8500"), Ok(Address::new("auth.nuncio", 8500)));
+        assert_eq!(parse_address("[::1]:8500"), Ok(Address::new("::1", 8500)));
+        for bad in ["", "auth", ":80", "::1:80", "auth:http", "auth:70000"] {
+            assert!(parse_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_manual() {
+        let settings = Settings::parse_from(["nuncio-control-plane"]);
+        assert_eq!(settings.grpc().to_string(), "0.0.0.0:18000");
+        assert_eq!(settings.admin().to_string(), "0.0.0.0:8877");
+        assert_eq!(settings.fleet(), "default-default");
+        let compiler = settings.compiler(settings.admin());
+        assert_eq!(compiler.admin, Some(Address::new("127.0.0.1", 8877)));
+        assert!(compiler.endpoint_routing && compiler.strict_label_selectors);
+    }
+}
