@@ -22,6 +22,7 @@ mod ip_rules;
 mod labels;
 mod listener;
 mod log_service;
+pub mod manifest;
 mod mapping;
 mod module;
 mod object;

@@ -14,6 +14,7 @@
 
 mod compiler;
 mod envoy;
+pub mod explain;
 pub mod render;
 mod resource;
 mod settings;

@@ -1,3 +1,4 @@
 //! Fakes and real programs for tests.
 
+pub mod manifests;
 pub mod redis;

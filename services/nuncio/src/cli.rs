@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use nuncio_process::{Args, HasArgs};
 
-use crate::{certgen, check, echo_command, envoy, render};
+use crate::{certgen, check, echo_command, envoy, explain, render};
 
 /// A Kubernetes-native API gateway on Envoy, on one machine.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ impl HasArgs for Cli {
 enum Command {
     Check(check::Settings),
     Render(render::Settings),
+    Explain(explain::Settings),
     Echo(echo_command::Settings),
     Certgen(certgen::Settings),
     /// Become another program that ends with its parent.
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Check(settings) => finish(check::run(&settings)),
         Command::Render(settings) => finish(render::run(&settings)),
+        Command::Explain(settings) => finish(explain::run(&settings)),
         Command::Echo(settings) => echo_command::run(&args, settings),
         Command::Certgen(settings) => finish(certgen::run(&settings)),
         Command::Become { program, arguments } => {

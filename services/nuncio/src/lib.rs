@@ -10,6 +10,7 @@ mod cli;
 pub mod echo;
 mod echo_command;
 pub mod envoy;
+mod explain;
 mod objects;
 mod output;
 mod render;
