@@ -1,4 +1,5 @@
 //! Fakes and real programs for tests.
 
+pub mod envoy;
 pub mod manifests;
 pub mod redis;

@@ -4,96 +4,11 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::xds::r#type::matcher::v3::matcher as tree;
 use proptest::prelude::*;
 use prost::Message;
-use regex::Regex;
 
 use super::*;
+use tables::{Condition, table};
 
-/// A condition that owns its text.
-#[derive(Debug, Clone)]
-struct Condition {
-    kind: u8,
-    text: String,
-    case_sensitive: bool,
-}
-
-impl Condition {
-    fn path(&self) -> PathCondition<'_> {
-        match self.kind {
-            0 => PathCondition::Prefix(&self.text),
-            1 => PathCondition::Exact(&self.text),
-            2 => PathCondition::SeparatedPrefix(&self.text),
-            3 => PathCondition::Regex(&self.text),
-            _ => PathCondition::Other,
-        }
-    }
-
-    fn entry(&self) -> RouteEntry<'_> {
-        RouteEntry { path: self.path(), case_sensitive: self.case_sensitive, encoded: &[] }
-    }
-
-    /// What Envoy does with a `:path`.
-    fn model(&self) -> Box<dyn Fn(&str) -> bool + '_> {
-        let (text, exact_case) = (self.text.as_bytes(), self.case_sensitive);
-        let same =
-            move |a: &[u8]| if exact_case { a == text } else { a.eq_ignore_ascii_case(text) };
-        let begins = move |path: &str| path.as_bytes().get(..text.len()).is_some_and(same);
-        match self.kind {
-            0 => Box::new(move |path| begins(without_query(path))),
-            1 => Box::new(move |path| same(without_query(path).as_bytes())),
-            2 => Box::new(move |path| {
-                let path = without_query(path);
-                begins(path) && matches!(path.as_bytes().get(text.len()), None | Some(b'/'))
-            }),
-            3 => {
-                let regex = Regex::new(&format!("^(?:{})$", self.text)).unwrap();
-                Box::new(move |path| regex.is_match(without_query(path)))
-            }
-            _ => Box::new(|_| true),
-        }
-    }
-}
-
-fn without_query(path: &str) -> &str {
-    path.find(['?', '#']).map_or(path, |end| &path[..end])
-}
-
-fn text() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "/", "/", "/a", "/b", "/ab", "a", "b", "aa", "A", "1", "%2F", "%", "?", "#", ".", "-", "é",
-        "/svc-0", "/svc-1",
-    ]);
-    (prop::bool::weighted(0.95), prop::collection::vec(piece, 0..5)).prop_map(|(rooted, pieces)| {
-        let text = pieces.concat();
-        if rooted && !text.starts_with('/') { format!("/{text}") } else { text }
-    })
-}
-
-fn pattern() -> impl Strategy<Value = String> {
-    let part = prop::sample::select(vec![
-        "", ".*", "b?", "[ab]+", "(a|b)", r"\.", "/b*", "a{0,2}", r"\d", "a+", "[?]?",
-    ]);
-    (any::<bool>(), text(), part.clone(), part).prop_map(|(anchor, text, a, b)| {
-        let literal = without_query(&text);
-        format!("{}{literal}{a}{b}", if anchor { "^" } else { "" })
-    })
-}
-
-fn condition() -> impl Strategy<Value = Condition> {
-    let literal = (0..3u8, text(), prop::bool::weighted(0.9))
-        .prop_map(|(kind, text, case_sensitive)| Condition { kind, text, case_sensitive });
-    let regex = pattern().prop_map(|text| Condition { kind: 3, text, case_sensitive: true });
-    let other = Just(Condition { kind: 4, text: String::new(), case_sensitive: true });
-    prop_oneof![95 => literal, 4 => regex, 1 => other]
-}
-
-fn table() -> impl Strategy<Value = (Vec<Condition>, Vec<String>)> {
-    prop::collection::vec(condition(), 1..120).prop_flat_map(|table| {
-        let texts: Vec<String> = table.iter().map(|condition| condition.text.clone()).collect();
-        let near = (prop::sample::select(texts), text(), any::<bool>())
-            .prop_map(|(begin, end, whole)| if whole { begin } else { begin + &end });
-        (Just(table), prop::collection::vec(prop_oneof![3 => near, 1 => text()], 80))
-    })
-}
+mod tables;
 
 fn index(table: &[Condition], least: usize) -> RouteIndex {
     let stems: Vec<Stem<'_>> =
@@ -105,7 +20,7 @@ fn index(table: &[Condition], least: usize) -> RouteIndex {
 fn a_tree_tries_every_route_that_can_hold_in_the_order_of_the_list() {
     let checked = Cell::new(0);
     let config = ProptestConfig { cases: 640, failure_persistence: None, ..Default::default() };
-    proptest!(config, |((table, paths) in table())| {
+    proptest!(config, |((table, paths) in table(1..120))| {
         let models: Vec<_> = table.iter().map(Condition::model).collect();
         for least in [1, LEAST] {
             let index = index(&table, least);
@@ -128,7 +43,7 @@ fn a_tree_tries_every_route_that_can_hold_in_the_order_of_the_list() {
 
 #[test]
 fn all_lists_together_hold_at_most_twice_as_many_routes_as_the_table() {
-    proptest!(ProptestConfig { failure_persistence: None, ..Default::default() }, |((table, _) in table())| {
+    proptest!(ProptestConfig { failure_persistence: None, ..Default::default() }, |((table, _) in table(1..120))| {
         let index = index(&table, 1);
         prop_assert!(index.size().1 <= 2 * table.len());
         let own: usize = index.leaves.iter().map(|leaf| leaf.own).sum();
