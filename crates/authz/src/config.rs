@@ -141,6 +141,14 @@ impl BuiltFilter {
         }
     }
 
+    /// Returns the service the filter calls, if it calls one.
+    pub fn target(&self) -> Option<&crate::filter::external::Target> {
+        match &self.kind {
+            Kind::External(external) => Some(&external.target),
+            _ => None,
+        }
+    }
+
     fn refusing(name: FilterName, reason: String) -> Arc<Self> {
         Arc::new(Self { name, kind: Kind::Rejected(reason), injectable: Vec::new(), made_of: None })
     }

@@ -240,6 +240,3 @@ impl PathIndex {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,3 +3,4 @@
 pub mod envoy;
 pub mod manifests;
 pub mod redis;
+pub mod tokens;
