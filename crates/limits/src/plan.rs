@@ -118,9 +118,9 @@ pub(crate) struct Counted<'a> {
 }
 
 impl Plan<'_> {
-    /// Says whether the request is free of every limit.
-    pub fn is_free(&self) -> bool {
-        self.items.iter().all(|item| matches!(item, Item::Free))
+    /// Returns the time the windows were chosen for.
+    pub fn now(&self) -> Now {
+        self.now
     }
 }
 

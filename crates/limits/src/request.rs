@@ -48,16 +48,20 @@ pub struct Bounds {
     pub value: usize,
     /// Hits of a descriptor; Envoy's own cap.
     pub hits: u64,
-}
-
-impl Bounds {
-    /// Largest encoded request, in bytes, that a server should decode at all.
-    pub const MESSAGE: usize = 64 * 1024;
+    /// Bytes of all keys and values.
+    pub total: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { descriptors: 64, entries: 16, key: 256, value: 4 * 1024, hits: 1_000_000_000 }
+        Self {
+            descriptors: 64,
+            entries: 16,
+            key: 256,
+            value: 4 * 1024,
+            hits: 1_000_000_000,
+            total: 64 * 1024,
+        }
     }
 }
 
@@ -88,6 +92,9 @@ pub enum Malformed {
     /// A value that is too long.
     #[error("descriptor {0} has a value of more than {1} bytes")]
     Value(usize, usize),
+    /// Too much text in all.
+    #[error("more than {0} bytes of keys and values")]
+    Total(usize),
     /// Too many hits.
     #[error("descriptor {0} has more than {1} hits")]
     Hits(usize, u64),
@@ -111,8 +118,12 @@ impl Request<'_> {
         if self.descriptors.len() > bounds.descriptors {
             return Err(Malformed::Descriptors(bounds.descriptors));
         }
+        let mut total = self.domain.len();
         for (index, descriptor) in self.descriptors.iter().enumerate() {
-            descriptor.check(index, bounds)?;
+            total += descriptor.check(index, bounds)?;
+            if total > bounds.total {
+                return Err(Malformed::Total(bounds.total));
+            }
             if self.hits_of(descriptor) > bounds.hits {
                 return Err(Malformed::Hits(index, bounds.hits));
             }
@@ -128,14 +139,17 @@ impl Request<'_> {
 }
 
 impl Descriptor<'_> {
-    fn check(&self, index: usize, bounds: &Bounds) -> Result<(), Malformed> {
+    /// Checks one descriptor and returns the bytes of its keys and values.
+    fn check(&self, index: usize, bounds: &Bounds) -> Result<usize, Malformed> {
         if self.entries.is_empty() {
             return Err(Malformed::NoEntries(index));
         }
         if self.entries.len() > bounds.entries {
             return Err(Malformed::Entries(index, bounds.entries));
         }
+        let mut total = 0;
         for (key, value) in &self.entries {
+            total += key.len() + value.len();
             if key.is_empty() {
                 return Err(Malformed::EmptyKey(index));
             }
@@ -149,6 +163,6 @@ impl Descriptor<'_> {
         if self.limit.is_some_and(|limit| limit.unit.is_none()) {
             return Err(Malformed::OverrideUnit(index));
         }
-        Ok(())
+        Ok(total)
     }
 }

@@ -61,7 +61,7 @@ pub struct Windowed {
 }
 
 /// Length and kind of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Window {
     /// Aligned to the epoch; up to twice the limit passes around a boundary.
     Fixed {

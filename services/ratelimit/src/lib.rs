@@ -5,7 +5,14 @@
 //! files or from a control plane.
 
 mod app;
+pub mod counters;
+mod http;
+mod json;
+mod metrics;
+mod rules;
+mod service;
 mod settings;
+mod wire;
 
 pub use app::{Bound, start};
 pub use settings::{

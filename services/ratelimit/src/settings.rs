@@ -215,8 +215,7 @@ impl Settings {
     /// Returns settings for one machine: every port free and on loopback, no
     /// limits, counters in process.
     pub fn local() -> Self {
-        let mut settings = Self::default();
-        settings.listen = Listen {
+        let listen = Listen {
             host: LOOPBACK,
             port: 0,
             grpc_host: LOOPBACK,
@@ -224,6 +223,7 @@ impl Settings {
             debug_host: LOOPBACK,
             debug_port: 0,
         };
+        let mut settings = Self { listen, ..Self::default() };
         settings.rules.config_type = ConfigType::None;
         settings
     }

@@ -175,6 +175,11 @@ fn requests_out_of_bounds_are_refused() {
     let long = "x".repeat(4_097);
     assert_eq!(refused(&request(&[&[("k", long.as_str())]])), Malformed::Value(0, 4_096));
     assert_eq!(refused(&request(&[&[(long.as_str(), "v")]])), Malformed::Key(0, 256));
+    let value = "x".repeat(4_000);
+    assert_eq!(
+        refused(&request(&[&[("k", value.as_str()); 16], &[("k", value.as_str())]])),
+        Malformed::Total(65_536)
+    );
     let mut many = request(&[&[("k", "v")]]);
     many.descriptors[0].hits_addend = Some(u64::MAX);
     assert_eq!(refused(&many), Malformed::Hits(0, 1_000_000_000));

@@ -1,0 +1,2 @@
+//! Checks a second.
+fn main() {}
