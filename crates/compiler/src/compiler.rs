@@ -1,10 +1,27 @@
 //! The one entry: changes in, changed resources out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nuncio_api::{Change, Diagnostic, ObjectKey};
+use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey};
 
-use crate::{Resource, ResourceName, Settings};
+use crate::ir::endpoints::Services;
+use crate::ir::item::{Item, ItemId};
+use crate::ir::scene::{self, Scene};
+use crate::ir::tls_context::{SecretName, Secrets};
+use crate::{Resource, ResourceName, Settings, TypeUrl};
+
+mod clusters;
+mod emit;
+mod intake;
+mod publish;
+mod reports;
+mod routes;
+
+use clusters::Clusters;
+use publish::Published;
+use reports::{Pass, Reports};
+use routes::Routes;
 
 /// What a list of diagnostics is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,29 +44,192 @@ pub struct Delta {
     pub report: Vec<(Subject, Vec<Diagnostic>)>,
 }
 
+/// What is known of one object.
+#[derive(Debug, Default)]
+struct Entry {
+    /// The version in effect: the last one that could be used.
+    good: Option<Arc<Object>>,
+    /// Why the present text cannot be used, in one line.
+    broken: Option<String>,
+}
+
 /// Compiles objects to resources, incrementally.
 #[derive(Debug)]
 pub struct Compiler {
     settings: Settings,
+    entries: BTreeMap<ObjectKey, Entry>,
+    /// Objects in effect of every kind but the numerous ones.
+    items: BTreeMap<Kind, BTreeMap<ItemId, Item>>,
+    /// What Ingresses stand for.
+    derived: BTreeMap<ItemId, Item>,
+    /// Objects whose text never could be used.
+    broken: BTreeSet<ObjectKey>,
+    services: Services,
+    secrets: Secrets,
+    scene: Option<Scene>,
+    /// Mappings of the gateway itself.
+    internal: BTreeMap<ItemId, Item>,
+    routes: Routes,
+    clusters: Clusters,
+    published: Published,
+    reports: Reports,
+}
+
+/// What a batch of changes touched.
+#[derive(Debug, Default)]
+struct Dirty {
+    scene: bool,
+    ingress: bool,
+    policies: bool,
+    limits: bool,
+    mappings: BTreeSet<ItemId>,
+    /// Services with what was defined of them before.
+    services: BTreeMap<(String, String), u64>,
+    secrets: BTreeSet<SecretName>,
 }
 
 impl Compiler {
     /// Makes a compiler without objects.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            entries: BTreeMap::new(),
+            items: BTreeMap::new(),
+            derived: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            services: Services::default(),
+            secrets: Secrets::default(),
+            scene: None,
+            internal: BTreeMap::new(),
+            routes: Routes::default(),
+            clusters: Clusters::default(),
+            published: Published::default(),
+            reports: Reports::default(),
+        }
     }
 
     /// Applies changes in order and returns what they changed of the result.
     ///
     /// Never fails: findings stand in [`Delta::report`].
     pub fn apply(&mut self, changes: Vec<Change>) -> Delta {
-        let _ = (&self.settings, changes);
-        Delta::default()
+        let mut dirty = Dirty { scene: self.scene.is_none(), ..Default::default() };
+        for change in changes {
+            self.take(change, &mut dirty);
+        }
+        self.settle(dirty);
+        let (changed, removed) = self.published.drain();
+        Delta { changed, removed, report: self.reports.drain() }
     }
 
     /// Returns every object that the named resource was made of, sorted.
     pub fn sources(&self, name: &ResourceName) -> Vec<ObjectKey> {
-        let _ = name;
-        Vec::new()
+        let Some(resource) = self.published.get(name) else { return Vec::new() };
+        let mut keys: BTreeSet<ObjectKey> = resource.sources.iter().cloned().collect();
+        if name.type_url == TypeUrl::RouteConfiguration
+            && let Some(scene) = &self.scene
+            && let Some(table) = scene.tables.iter().find(|table| table.name == name.name)
+        {
+            for host in table.virtual_hosts.iter().filter_map(|host| host.host.as_ref()) {
+                keys.extend(self.routes.sources(host));
+            }
+        }
+        keys.into_iter().collect()
+    }
+
+    /// Every resource in effect, sorted by name.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.published.iter()
+    }
+
+    /// All diagnostics in force, by subject.
+    pub fn diagnostics(&self) -> &BTreeMap<Subject, Vec<Diagnostic>> {
+        self.reports.all()
+    }
+
+    /// Returns the version of an object that is in effect: the last one that
+    /// could be used, which need not be the last one given.
+    pub fn in_effect(&self, key: &ObjectKey) -> Option<&Arc<Object>> {
+        self.entries.get(key)?.good.as_ref()
+    }
+
+    /// Works dirty units off, in the order in which they depend on each other.
+    fn settle(&mut self, mut dirty: Dirty) {
+        if dirty.ingress {
+            self.expand(&mut dirty);
+        }
+        let services: BTreeSet<(String, String)> = dirty
+            .services
+            .iter()
+            .filter(|(name, before)| self.services.fingerprint(&name.0, &name.1) != **before)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let concerned = self.scene.as_ref().is_some_and(|scene| {
+            scene.depends_on.iter().any(|name| services.contains(name))
+                || scene.looked_at.iter().any(|name| dirty.secrets.contains(name))
+        });
+        for service in &services {
+            dirty.mappings.extend(self.routes.dependents(service));
+        }
+        let remade = dirty.scene || concerned;
+        if remade {
+            self.remake_scene(&mut dirty);
+        }
+        let Some(scene) = self.scene.take() else { return };
+        let mut tables = self.settle_mappings(&scene, &dirty);
+        if remade {
+            self.emit_listeners(&scene);
+            tables.extend(scene.hosts.iter().map(|host| host.id().clone()));
+        }
+        self.emit_tables(&scene, &tables, remade);
+        self.emit_endpoints(&dirty);
+        self.emit_policies(&scene, &dirty, remade);
+        self.scene = Some(scene);
+    }
+
+    fn remake_scene(&mut self, dirty: &mut Dirty) {
+        let scene = scene::build(&scene::Input {
+            settings: &self.settings,
+            items: &self.items,
+            broken: &self.broken,
+            services: &self.services,
+            secrets: &self.secrets,
+            looked_at: std::cell::RefCell::default(),
+        });
+        self.reports.replace(Pass::Scene, scene.findings.clone());
+        let internal: BTreeMap<ItemId, Item> =
+            scene.internal.iter().map(|item| (item.id.clone(), item.clone())).collect();
+        let all: BTreeSet<ItemId> = self.internal.keys().chain(internal.keys()).cloned().collect();
+        for id in all {
+            if self.internal.get(&id) != internal.get(&id) {
+                self.routes.set_item(&id, internal.get(&id).cloned());
+                dirty.mappings.insert(id);
+            }
+        }
+        self.internal = internal;
+        if self.scene.as_ref().is_none_or(|old| old.stage != scene.stage) {
+            dirty.mappings.extend(self.routes.ids().cloned());
+        }
+        self.clusters.set_scene(&scene.clusters, &mut self.published);
+        self.routes.set_hosts(&scene.hosts, &scene.stage, &mut self.reports);
+        self.scene = Some(scene);
+    }
+
+    /// Parses dirty Mappings, names clusters, redoes groups; returns the Hosts
+    /// whose routes changed.
+    fn settle_mappings(&mut self, scene: &Scene, dirty: &Dirty) -> BTreeSet<ItemId> {
+        for id in &dirty.mappings {
+            let internal = self.internal.contains_key(id);
+            self.routes.parse(
+                id,
+                internal,
+                &scene.stage,
+                &self.services,
+                &mut self.clusters,
+                &mut self.reports,
+            );
+        }
+        let renamed = self.clusters.flush(&mut self.published);
+        self.routes.renamed(&renamed);
+        self.routes.flush(&scene.stage, &self.clusters, &mut self.reports)
     }
 }

@@ -15,6 +15,8 @@
 mod compiler;
 mod envoy;
 pub mod explain;
+mod ir;
+mod names;
 pub mod render;
 mod resource;
 mod settings;

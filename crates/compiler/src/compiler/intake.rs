@@ -1,0 +1,211 @@
+//! Changes into the store: which version of each object is in effect.
+
+use std::sync::Arc;
+
+use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey, Severity, Spec};
+
+use super::reports::Pass;
+use super::{Compiler, Dirty, Subject};
+use crate::ir::check;
+use crate::ir::endpoints::service_of;
+use crate::ir::expand;
+use crate::ir::item::{Item, ItemId};
+
+impl Compiler {
+    /// Takes one change over.
+    pub(super) fn take(&mut self, change: Change, dirty: &mut Dirty) {
+        match change {
+            Change::Apply { object, findings } => self.take_object(object, findings, dirty),
+            Change::Broken { key, findings, .. } => self.take_broken(key, findings, dirty),
+            Change::Delete(key) => {
+                self.report(&key, Vec::new());
+                self.put(key.clone(), None, dirty);
+                self.entries.remove(&key);
+                self.mark_broken(key, false, dirty);
+            }
+            Change::Input { name, findings } => {
+                self.reports.set(Subject::Input(name), (Pass::Decode, 0), findings);
+            }
+        }
+    }
+
+    fn report(&mut self, key: &ObjectKey, findings: Vec<Diagnostic>) {
+        self.reports.set(Subject::Object(key.clone()), (Pass::Decode, 0), findings);
+    }
+
+    fn take_object(
+        &mut self,
+        object: Arc<Object>,
+        mut findings: Vec<Diagnostic>,
+        dirty: &mut Dirty,
+    ) {
+        let key = object.key();
+        if !object.spec.is_for(&self.settings.ambassador_id) {
+            self.report(&key, Vec::new());
+            self.put(key.clone(), None, dirty);
+            self.entries.remove(&key);
+            self.mark_broken(key, false, dirty);
+            return;
+        }
+        findings.extend(check::check(&Item::own(object.clone())));
+        if check::is_unusable(&findings) {
+            self.take_broken(key, findings, dirty);
+            return;
+        }
+        self.report(&key, findings);
+        self.put(key.clone(), Some(object), dirty);
+        self.entries.entry(key.clone()).or_default().broken = None;
+        self.mark_broken(key, false, dirty);
+    }
+
+    /// Keeps the last good version; says so, and remembers objects that never
+    /// had one.
+    fn take_broken(&mut self, key: ObjectKey, mut findings: Vec<Diagnostic>, dirty: &mut Dirty) {
+        let first = findings.iter().find(|finding| finding.severity == Severity::Error);
+        let reason = first
+            .map_or_else(String::new, |finding| format!("{}: {}", finding.field, finding.message));
+        let kept = self.entries.get(&key).is_some_and(|entry| entry.good.is_some());
+        if kept && let Some(model) = first.cloned() {
+            findings.push(Diagnostic {
+                severity: Severity::Notice,
+                code: "last-good-kept",
+                field: String::new(),
+                message: "the last good version stays in effect".to_owned(),
+                remedy: "correct the errors".to_owned(),
+                ..model
+            });
+        }
+        self.report(&key, findings);
+        self.entries.entry(key.clone()).or_default().broken = Some(reason);
+        self.mark_broken(key, !kept, dirty);
+    }
+
+    fn mark_broken(&mut self, key: ObjectKey, broken: bool, dirty: &mut Dirty) {
+        let kind = key.kind;
+        let changed = if broken { self.broken.insert(key) } else { self.broken.remove(&key) };
+        if changed || broken {
+            dirty.scene |= matters_to_scene(kind);
+            dirty.policies |= matches!(kind, Kind::Filter | Kind::FilterPolicy);
+            dirty.limits |= kind == Kind::RateLimit;
+        }
+    }
+
+    /// Replaces the version in effect.
+    fn put(&mut self, key: ObjectKey, object: Option<Arc<Object>>, dirty: &mut Dirty) {
+        let old = self.entries.get(&key).and_then(|entry| entry.good.clone());
+        if old == object {
+            return;
+        }
+        match key.kind {
+            Kind::Service | Kind::Endpoints | Kind::EndpointSlice => {
+                for version in old.iter().chain(&object) {
+                    if let Some(name) = service_of(version) {
+                        let before = self.services.fingerprint(&name.0, &name.1);
+                        dirty.services.entry(name).or_insert(before);
+                    }
+                }
+                if let Some(old) = &old {
+                    self.services.remove(old);
+                }
+                if let Some(new) = &object {
+                    self.services.insert(new);
+                }
+            }
+            Kind::Secret => {
+                let name = (key.namespace.clone(), key.name.clone());
+                match &object {
+                    Some(new) => self.secrets.insert(name.clone(), new.clone()),
+                    None => self.secrets.remove(&name),
+                };
+                dirty.secrets.insert(name);
+            }
+            Kind::ConfigMap | Kind::Namespace | Kind::DevPortal => {}
+            kind => self.put_item(kind, &key, object.clone(), dirty),
+        }
+        dirty.ingress |= expand::INPUTS.contains(&key.kind);
+        self.entries.entry(key).or_default().good = object;
+    }
+
+    fn put_item(
+        &mut self,
+        kind: Kind,
+        key: &ObjectKey,
+        object: Option<Arc<Object>>,
+        dirty: &mut Dirty,
+    ) {
+        let id =
+            ItemId { order: key.resource_key().into(), source: Arc::new(key.clone()), index: 0 };
+        let item = object.map(|object| Item { id: id.clone(), object });
+        if kind == Kind::Mapping {
+            self.routes.set_item(&id, item);
+            dirty.mappings.insert(id);
+            return;
+        }
+        let items = self.items.entry(kind).or_default();
+        match item {
+            Some(item) => items.insert(id, item),
+            None => items.remove(&id),
+        };
+        dirty.scene |= matters_to_scene(kind);
+        dirty.policies |= matches!(kind, Kind::Filter | Kind::FilterPolicy);
+        dirty.limits |= kind == Kind::RateLimit;
+    }
+
+    /// Turns Ingresses into Mappings and Hosts anew, and marks what differs.
+    pub(super) fn expand(&mut self, dirty: &mut Dirty) {
+        let none = std::collections::BTreeMap::new();
+        let classes = self.items.get(&Kind::IngressClass).unwrap_or(&none);
+        let mut derived = std::collections::BTreeMap::new();
+        let mut findings = Vec::new();
+        for item in self.items.get(&Kind::Ingress).into_iter().flat_map(|items| items.values()) {
+            let Spec::Ingress(ingress) = &item.object.spec else { continue };
+            if !expand::is_ours(item, ingress, classes, &self.settings) {
+                continue;
+            }
+            let expansion = expand::ingress(item, ingress, &self.services);
+            findings.extend(expansion.findings);
+            derived.extend(expansion.items.into_iter().map(|item| (item.id.clone(), item)));
+        }
+        self.reports.replace(Pass::Ingress, findings);
+        let ids: std::collections::BTreeSet<ItemId> =
+            self.derived.keys().chain(derived.keys()).cloned().collect();
+        for id in ids {
+            let (old, new) = (self.derived.get(&id), derived.get(&id));
+            if old == new {
+                continue;
+            }
+            let is_host = |item: Option<&Item>| {
+                item.is_some_and(|item| item.object.spec.kind() == Kind::Host)
+            };
+            if is_host(old) || is_host(new) {
+                let hosts = self.items.entry(Kind::Host).or_default();
+                hosts.remove(&id);
+                if let Some(item) = new.filter(|_| is_host(new)) {
+                    hosts.insert(id.clone(), item.clone());
+                }
+                dirty.scene = true;
+            }
+            if !is_host(old) || !is_host(new) {
+                self.routes.set_item(&id, new.filter(|_| !is_host(new)).cloned());
+                dirty.mappings.insert(id);
+            }
+        }
+        self.derived = derived;
+    }
+}
+
+const fn matters_to_scene(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Mapping
+            | Kind::Service
+            | Kind::Endpoints
+            | Kind::EndpointSlice
+            | Kind::Secret
+            | Kind::ConfigMap
+            | Kind::Namespace
+            | Kind::DevPortal
+            | Kind::Ingress
+            | Kind::IngressClass
+    )
+}

@@ -1,0 +1,114 @@
+//! Diagnostics by subject, and which subjects' changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nuncio_api::Diagnostic;
+
+use super::Subject;
+use crate::ir::item::ItemId;
+
+/// Which pass a finding comes from; each pass replaces only its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pass {
+    Decode,
+    Ingress,
+    Scene,
+    Limits,
+    Mapping,
+    Group,
+    Attachment,
+}
+
+/// A pass and, for objects that stand for several items, the item.
+type Slot = (Pass, u32);
+
+/// All findings in force.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    by_subject: BTreeMap<Subject, BTreeMap<Slot, Vec<Diagnostic>>>,
+    reported: BTreeMap<Subject, Vec<Diagnostic>>,
+    touched: BTreeSet<Subject>,
+}
+
+impl Reports {
+    /// Replaces what a pass says of a subject.
+    pub(super) fn set(&mut self, subject: Subject, slot: Slot, findings: Vec<Diagnostic>) {
+        if findings.is_empty() {
+            let Some(slots) = self.by_subject.get_mut(&subject) else { return };
+            if slots.remove(&slot).is_none() {
+                return;
+            }
+            if slots.is_empty() {
+                self.by_subject.remove(&subject);
+            }
+        } else {
+            self.by_subject.entry(subject.clone()).or_default().insert(slot, findings);
+        }
+        self.touched.insert(subject);
+    }
+
+    /// Replaces what a pass says of an item.
+    pub(super) fn set_item(&mut self, item: &ItemId, pass: Pass, findings: Vec<Diagnostic>) {
+        if findings.is_empty() && self.by_subject.is_empty() {
+            return;
+        }
+        self.set(Subject::Object((*item.source).clone()), (pass, item.index), findings);
+    }
+
+    /// Replaces everything a pass says, of any subject.
+    pub(super) fn replace(&mut self, pass: Pass, findings: Vec<Diagnostic>) {
+        let mut by_subject: BTreeMap<Subject, Vec<Diagnostic>> = BTreeMap::new();
+        for finding in findings {
+            if let Some(object) = finding.object.clone() {
+                by_subject.entry(Subject::Object(object)).or_default().push(finding);
+            }
+        }
+        let stale: Vec<Subject> = self
+            .by_subject
+            .iter()
+            .filter(|(subject, slots)| {
+                slots.contains_key(&(pass, 0)) && !by_subject.contains_key(subject)
+            })
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        for subject in stale {
+            self.set(subject, (pass, 0), Vec::new());
+        }
+        for (subject, findings) in by_subject {
+            self.set(subject, (pass, 0), findings);
+        }
+    }
+
+    /// Hands over the subjects whose findings differ from the last time.
+    pub(super) fn drain(&mut self) -> Vec<(Subject, Vec<Diagnostic>)> {
+        let mut out = Vec::new();
+        for subject in std::mem::take(&mut self.touched) {
+            let mut now: Vec<Diagnostic> = self
+                .by_subject
+                .get(&subject)
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .flatten()
+                .cloned()
+                .collect();
+            now.sort();
+            now.dedup();
+            let before = self.reported.get(&subject).map_or(&[][..], Vec::as_slice);
+            if now == before {
+                continue;
+            }
+            if now.is_empty() {
+                self.reported.remove(&subject);
+            } else {
+                self.reported.insert(subject.clone(), now.clone());
+            }
+            out.push((subject, now));
+        }
+        out
+    }
+
+    /// Everything last handed over.
+    pub(super) fn all(&self) -> &BTreeMap<Subject, Vec<Diagnostic>> {
+        &self.reported
+    }
+}

@@ -1,0 +1,32 @@
+//! The intermediate form, between objects and Envoy.
+//!
+//! Order of passes: [`expand`] turns objects into items (an Ingress becomes
+//! Mappings and Hosts); [`scene`] reads everything but Mappings and settles
+//! what they depend on; [`mapping`] parses one Mapping; [`group`] merges those
+//! with the same match and yields final routes; [`endpoints`] resolves service
+//! ports. Nothing here names an Envoy type.
+
+pub(crate) mod bind;
+pub(crate) mod check;
+pub(crate) mod cluster;
+pub(crate) mod defaults;
+pub(crate) mod endpoints;
+pub(crate) mod expand;
+pub(crate) mod filters;
+pub(crate) mod glob;
+pub(crate) mod group;
+pub(crate) mod host;
+pub(crate) mod http;
+pub(crate) mod item;
+pub(crate) mod limits;
+pub(crate) mod listener;
+pub(crate) mod mapping;
+pub(crate) mod policies;
+pub mod route;
+pub(crate) mod scene;
+pub(crate) mod service;
+pub(crate) mod syntax;
+pub(crate) mod tcp;
+pub(crate) mod tls;
+pub(crate) mod tls_context;
+pub(crate) mod upstream;

@@ -1,0 +1,268 @@
+//! Hosts: names the gateway answers to, their certificates and policies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nuncio_api as api;
+use nuncio_api::{Diagnostic, Kind, Object, Spec};
+
+use super::item::{Item, ItemId};
+use super::scene::Input;
+use super::tls::DownstreamTls;
+use super::tls_context::{Contexts, Fault};
+
+/// Secret of the gateway's own namespace that serves Hosts nobody defined.
+const FALLBACK_SECRET: &str = "fallback-self-signed-cert";
+
+/// What happens to insecure requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Insecure {
+    Redirect,
+    Route,
+    Reject,
+}
+
+/// One Host, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Host {
+    pub(crate) item: Item,
+    pub(crate) hostname: String,
+    /// `None` without a selector; an empty one takes everything.
+    pub(crate) selector: Option<BTreeMap<String, String>>,
+    pub(crate) tls: Option<Arc<DownstreamTls>>,
+    pub(crate) insecure: Insecure,
+    /// A certificate is ordered for it.
+    pub(crate) acme: bool,
+}
+
+impl Host {
+    pub(crate) fn id(&self) -> &ItemId {
+        &self.item.id
+    }
+
+    /// Server name of TLS clients: the hostname up to its port, lower-case.
+    pub(crate) fn sni(&self) -> String {
+        let name = self.hostname.rsplit_once(':').map_or(self.hostname.as_str(), |(name, _)| name);
+        name.to_ascii_lowercase()
+    }
+}
+
+/// Reads Hosts; without any, one is made up. Sorted by hostname.
+pub(crate) fn read(
+    input: &Input<'_>,
+    contexts: &mut Contexts,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<Host> {
+    let mut hosts: Vec<Host> = Vec::new();
+    for item in input.of(Kind::Host) {
+        let Spec::Host(spec) = &item.object.spec else { continue };
+        let twin = |other: &&Host| {
+            other.item.name() == item.name() && other.item.namespace() == item.namespace()
+        };
+        if hosts.iter().find(twin).is_some() {
+            findings.push(item.error(
+                "duplicate-host",
+                "metadata.name",
+                "another Host has this name and namespace",
+                "rename one of them",
+            ));
+            continue;
+        }
+        hosts.push(resolve(item, spec, input, contexts, findings));
+    }
+    if hosts.is_empty() && !input.any_broken(Kind::Host) {
+        hosts.push(default_host(input, contexts));
+    }
+    hosts.sort_by(|a, b| (&a.hostname, a.id()).cmp(&(&b.hostname, b.id())));
+    hosts
+}
+
+fn resolve(
+    item: &Item,
+    spec: &api::Host,
+    input: &Input<'_>,
+    contexts: &mut Contexts,
+    findings: &mut Vec<Diagnostic>,
+) -> Host {
+    let given = |selector: &Option<api::LabelSelector>| {
+        selector.as_ref().map(|selector| selector.match_labels.clone())
+    };
+    let selector = given(&spec.mapping_selector)
+        .filter(|labels| !labels.is_empty())
+        .or_else(|| given(&spec.selector))
+        .or_else(|| given(&spec.mapping_selector));
+    let expressions = [&spec.mapping_selector, &spec.selector];
+    if expressions.iter().any(|s| s.as_ref().is_some_and(|s| !s.match_expressions.is_empty())) {
+        findings.push(item.warning(
+            "match-expressions-ignored",
+            "spec.mappingSelector.matchExpressions",
+            "matchExpressions have no effect",
+            "use matchLabels",
+        ));
+    }
+    let policy = spec.request_policy.as_ref().and_then(|policy| policy.insecure.as_ref());
+    if policy.is_some_and(|policy| policy.additional_port.is_some_and(|port| port > 0)) {
+        findings.push(item.warning(
+            "additional-port-not-supported",
+            "spec.requestPolicy.insecure.additionalPort",
+            "additionalPort is not supported yet",
+            "add a Listener on that port",
+        ));
+    }
+    if spec.preview_url.is_some() {
+        findings.push(item.warning(
+            "preview-url-not-supported",
+            "spec.previewUrl",
+            "preview URLs are not supported",
+            "remove the field",
+        ));
+    }
+    let acme = spec.acme_provider.as_ref().is_some_and(|provider| {
+        provider.authority.as_deref().is_none_or(|a| !a.eq_ignore_ascii_case("none"))
+    });
+    Host {
+        item: item.clone(),
+        hostname: spec.hostname.clone().unwrap_or_else(|| "*".to_owned()),
+        selector,
+        tls: tls(item, spec, acme, input, contexts, findings),
+        insecure: match policy.and_then(|policy| policy.action).unwrap_or_default() {
+            api::InsecureAction::Redirect => Insecure::Redirect,
+            api::InsecureAction::Route => Insecure::Route,
+            api::InsecureAction::Reject => Insecure::Reject,
+        },
+        acme,
+    }
+}
+
+/// Resolves a Host's TLS; `None` when it has none or none that is usable. The
+/// Host then still answers cleartext by its policy: a redirect stays a
+/// redirect, and no made-up Host takes its place.
+fn tls(
+    item: &Item,
+    spec: &api::Host,
+    acme: bool,
+    input: &Input<'_>,
+    contexts: &mut Contexts,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Arc<DownstreamTls>> {
+    let hostname = spec.hostname.as_deref().unwrap_or("*");
+    let reference = spec.tls_secret.as_ref().filter(|secret| !secret.name.is_empty());
+    let (name, namespace) = match reference {
+        Some(secret) => {
+            let namespace = secret.namespace.as_deref().unwrap_or(item.namespace());
+            (secret.name.clone(), namespace.to_owned())
+        }
+        // An ordered certificate is kept under the host's name.
+        None if acme => (hostname.to_owned(), item.namespace().to_owned()),
+        None => return None,
+    };
+    if spec.tls_context.is_some() && spec.tls.is_some() {
+        findings.push(item.error(
+            "tls-context-and-tls",
+            "spec.tls",
+            "tls and tlsContext exclude each other; the Host has no TLS",
+            "remove one of them",
+        ));
+        return None;
+    }
+    input.looked_at.borrow_mut().insert((namespace.clone(), name.clone()));
+    let pending = acme && !input.secrets.contains_key(&(namespace.clone(), name.clone()));
+    let wanted = context_spec(item, spec, &name, &namespace, contexts);
+    let result = match wanted {
+        Ok((context, at, namespacing)) => contexts.terminate(input, &context, &at, namespacing),
+        Err(fault) => Err(fault),
+    };
+    match result {
+        Ok(tls) => Some(tls),
+        Err(_) if pending => None,
+        Err(fault) => {
+            findings.push(item.error(
+                "host-without-tls",
+                "spec.tlsSecret",
+                format!("{}; the Host has no TLS until then", fault.message),
+                "see that the Secret exists and holds tls.crt and tls.key",
+            ));
+            None
+        }
+    }
+}
+
+type Wanted = (api::TlsContext, String, bool);
+
+/// Returns the settings to terminate with, the namespace of their names, and
+/// whether a dot in a name separates a namespace.
+fn context_spec(
+    item: &Item,
+    spec: &api::Host,
+    name: &str,
+    namespace: &str,
+    contexts: &Contexts,
+) -> Result<Wanted, Fault> {
+    let implied = format!("{}-context", item.name());
+    let named = spec.tls_context.as_ref().map(|context| context.name.clone());
+    let adopted = match (&named, &spec.tls) {
+        (Some(name), _) => Some(contexts.get(name).ok_or_else(|| {
+            Fault::new("spec.tlsContext", format!("TLSContext `{name}` does not exist"))
+        })?),
+        (None, None) => contexts.get(&implied),
+        (None, Some(_)) => None,
+    };
+    if let Some(context) = adopted {
+        let mut wanted = context.spec.clone();
+        let at = context.namespace.clone();
+        if wanted.secret.is_none() && wanted.cert_chain_file.is_none() {
+            wanted.secret = Some(format!("{name}.{namespace}"));
+            return Ok((wanted, at, true));
+        }
+        let namespacing = wanted.secret_namespacing.unwrap_or(true);
+        return Ok((wanted, at, namespacing));
+    }
+    let mut wanted = spec.tls.as_ref().map(inline).unwrap_or_default();
+    // The Secret's own name is never split; the others are in the Host's
+    // namespace unless they name one.
+    wanted.secret = Some(format!("{name}.{namespace}"));
+    Ok((wanted, item.namespace().to_owned(), true))
+}
+
+fn inline(tls: &api::HostTls) -> api::TlsContext {
+    api::TlsContext {
+        ca_secret: tls.ca_secret.clone(),
+        cacert_chain_file: tls.cacert_chain_file.clone(),
+        crl_secret: tls.crl_secret.clone(),
+        alpn_protocols: tls.alpn_protocols.clone(),
+        cert_required: tls.cert_required,
+        min_tls_version: tls.min_tls_version.clone(),
+        max_tls_version: tls.max_tls_version.clone(),
+        cipher_suites: tls.cipher_suites.clone(),
+        ecdh_curves: tls.ecdh_curves.clone(),
+        ..Default::default()
+    }
+}
+
+/// The Host of a gateway without Hosts: everything, in cleartext unless the
+/// fallback certificate is there.
+fn default_host(input: &Input<'_>, contexts: &mut Contexts) -> Host {
+    let namespace = &input.settings.namespace;
+    let context = api::TlsContext {
+        secret: Some(format!("{FALLBACK_SECRET}.{namespace}")),
+        ..Default::default()
+    };
+    let tls = contexts.terminate(input, &context, namespace, true).ok();
+    let object = Object {
+        meta: api::Meta {
+            name: "default-host".to_owned(),
+            namespace: namespace.clone(),
+            ..Default::default()
+        },
+        origin: api::Origin::default(),
+        spec: Spec::Host(Box::default()),
+    };
+    Host {
+        item: Item::own(Arc::new(object)),
+        hostname: "*".to_owned(),
+        selector: None,
+        insecure: if tls.is_some() { Insecure::Redirect } else { Insecure::Route },
+        tls,
+        acme: false,
+    }
+}

@@ -1,0 +1,82 @@
+//! Names of Envoy resources and how each is formed.
+//!
+//! Names depend on identities only, never on content or position, so that a
+//! change of one object renames nothing else. Cluster names are Emissary's,
+//! because dashboards and `cluster_info` are keyed by them.
+
+use std::fmt::Write as _;
+
+use sha1::{Digest, Sha1};
+
+/// Longest cluster name that is used as it is.
+const CLUSTER_NAME_MAX: usize = 60;
+
+/// Returns the SHA-1 of `text` in lower-case hex, 40 characters.
+pub(crate) fn sha1_hex(text: &str) -> String {
+    let digest = Sha1::digest(text.as_bytes());
+    let mut hex = String::with_capacity(40);
+    for byte in digest {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// Replaces every character outside `[0-9A-Za-z_]` by `_`.
+pub(crate) fn sanitise(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+/// Returns the name under which a cluster is published.
+///
+/// Shape: `full` up to 60 characters; longer ones are the first 40, `-`, 16
+/// upper-case hex digits of the SHA-1 of `full`, `-0`. Source: Emissary.
+pub(crate) fn published_cluster(full: &str) -> String {
+    if full.len() <= CLUSTER_NAME_MAX {
+        return full.to_owned();
+    }
+    let digits = sha1_hex(full)[..16].to_ascii_uppercase();
+    // `full` is sanitised, hence ASCII: the cut cannot split a character.
+    format!("{}-{digits}-0", &full[..40])
+}
+
+/// Returns the full name of a cluster whose plain name belongs to another set
+/// of options.
+///
+/// Shape: `<full>_<8 hex digits of the options' hash>`.
+pub(crate) fn variant_cluster(full: &str, options: u64) -> String {
+    format!("{full}_{:08x}", options & 0xffff_ffff)
+}
+
+/// Returns the EDS service name of one port of a Kubernetes Service.
+///
+/// Shape: `k8s/<namespace>/<service>/<port>`. Source: Emissary.
+pub(crate) fn eds_service(namespace: &str, service: &str, port: &str) -> String {
+    format!("k8s/{namespace}/{service}/{port}")
+}
+
+/// Returns the resource name of a namespaced object.
+///
+/// Shape: `<name>.<namespace>`.
+pub(crate) fn dotted(name: &str, namespace: &str) -> String {
+    format!("{name}.{namespace}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_over_sixty_characters_are_shortened() {
+        let full = format!("cluster_{}", "x".repeat(60));
+        let name = published_cluster(&full);
+        assert_eq!(name.len(), 40 + 1 + 16 + 2);
+        assert!(name.starts_with(&full[..40]));
+        assert!(name.ends_with("-0"));
+        assert_eq!(published_cluster(&full[..60]), full[..60]);
+    }
+
+    #[test]
+    fn sanitising_keeps_word_characters_only() {
+        assert_eq!(sanitise("https://s1.foo:8080"), "https___s1_foo_8080");
+    }
+}
