@@ -56,6 +56,13 @@ impl Builder {
         self
     }
 
+    /// Chooses the port of the cleartext Listener.
+    #[must_use]
+    pub const fn with_http_port(mut self, port: u16) -> Self {
+        self.http = port;
+        self
+    }
+
     /// Adds an argument to `nuncio run`.
     #[must_use]
     pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
@@ -167,6 +174,11 @@ impl Stack {
     /// Returns the running program.
     pub const fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Returns the process id of the program.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Takes the stack apart, to wait for the end of the program.

@@ -47,6 +47,8 @@ pub struct Request {
 pub struct Explanation {
     /// The listener that accepts the connection.
     pub listener: Option<ListenerChoice>,
+    /// Path without query as routes and filters see it.
+    pub path: Option<String>,
     /// The virtual host whose routes are tried.
     pub virtual_host: Option<VirtualHostChoice>,
     /// Why nothing further happened, when the request did not reach a route.
@@ -187,6 +189,7 @@ fn walk(
     let chosen = chain::choose(tables, request)?;
     explanation.listener = Some(chosen.describe());
     let mut seen = chosen.receive(request)?;
+    explanation.path = Some(seen.path.clone());
     let configuration = tables.routes(&chosen.route_configuration).ok_or_else(|| {
         let reason = format!("route configuration {} does not exist", chosen.route_configuration);
         Stop { status: Some(404), reason }

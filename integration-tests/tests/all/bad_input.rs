@@ -251,3 +251,32 @@ async fn a_missing_envoy_and_a_wrong_one_are_named() {
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains("is not Envoy"), "{}", ended.stderr);
 }
+
+#[tokio::test]
+async fn redis_that_is_down_lets_requests_pass_until_it_is_up() {
+    let mut redis = nuncio_testing::redis::Redis::start().unwrap();
+    let url = redis.url();
+    redis.stop();
+    let limited = r#"
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {name: limited}
+spec:
+  hostname: "*"
+  prefix: /limited/
+  service: first
+  labels: {ambassador: [{group: [{generic_key: {value: all}}]}]}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: RateLimit
+metadata: {name: limit}
+spec: {domain: ambassador, limits: [{pattern: [{generic_key: all}], rate: 0, unit: day}]}
+"#;
+    let builder = Stack::builder().backend("first").await.file("limited.yaml", limited);
+    let stack = builder.argument("--redis").argument(url).start().await;
+    assert_eq!(stack.get("/limited/").await.unwrap().status, 200);
+    redis.restart().unwrap();
+    stack.until_status("/limited/", 429).await;
+    redis.stop();
+    stack.until_status("/limited/", 200).await;
+}

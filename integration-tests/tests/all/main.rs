@@ -4,7 +4,10 @@
 
 mod auth;
 mod bad_input;
+mod certificates;
 mod command;
+mod demo;
+mod explain;
 mod hosts;
 mod probes;
 mod protocols;

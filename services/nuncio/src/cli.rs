@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use nuncio_process::{Args, HasArgs};
 
-use crate::{certgen, check, echo_command, envoy, explain, render};
+use crate::{bootstrap, certgen, check, echo_command, envoy, explain, render, run};
 
 /// A Kubernetes-native API gateway on Envoy, on one machine.
 #[derive(Debug, Parser)]
@@ -28,9 +28,11 @@ impl HasArgs for Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(Box<run::Settings>),
     Check(check::Settings),
     Render(render::Settings),
     Explain(explain::Settings),
+    Bootstrap(bootstrap::Settings),
     Echo(echo_command::Settings),
     Certgen(certgen::Settings),
     /// Become another program that ends with its parent.
@@ -59,9 +61,11 @@ pub fn main() -> ExitCode {
     };
     let args = cli.args().clone();
     match cli.command {
+        Command::Run(settings) => run::run(&args, *settings),
         Command::Check(settings) => finish(check::run(&settings)),
         Command::Render(settings) => finish(render::run(&settings)),
         Command::Explain(settings) => finish(explain::run(&settings)),
+        Command::Bootstrap(settings) => finish(bootstrap::run(&settings)),
         Command::Echo(settings) => echo_command::run(&args, settings),
         Command::Certgen(settings) => finish(certgen::run(&settings)),
         Command::Become { program, arguments } => {

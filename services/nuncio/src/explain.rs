@@ -1,10 +1,13 @@
 //! `nuncio explain`: what happens to one request, and why.
 
+mod policy;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use http::Uri;
 use nuncio_compiler::explain::{self, Action, Explanation, Outcome, Request, RouteLabel};
+use serde::Serialize;
 
 use crate::objects::Objects;
 use crate::output;
@@ -45,15 +48,29 @@ enum Format {
     Json,
 }
 
+/// What `--format json` prints.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// The FilterPolicy rule that guards the request.
+    policy: Option<policy::Choice>,
+}
+
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let request = settings.request()?;
     let compiled = settings.objects.compile()?;
     let explanation = explain::explain(compiled.resources(), &request);
+    let policy = explanation
+        .path
+        .as_deref()
+        .and_then(|path| policy::choose(compiled.resources(), &request.authority, path));
+    let answer = Answer { explanation, policy };
     match settings.format {
-        Format::Json => output::line(serde_json::to_string_pretty(&explanation)?),
-        Format::Text => print(&explanation),
+        Format::Json => output::line(serde_json::to_string_pretty(&answer)?),
+        Format::Text => print(&answer),
     }
-    let taken = explanation.stopped.is_none();
+    let taken = answer.explanation.stopped.is_none();
     Ok(if taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -84,7 +101,7 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn print(explanation: &Explanation) {
+fn print(Answer { explanation, policy }: &Answer) {
     if let Some(listener) = &explanation.listener {
         output::line(format_args!("listener      {} on {}", listener.name, listener.address));
         output::line(format_args!("filter chain  {}", listener.filter_chain));
@@ -98,6 +115,13 @@ fn print(explanation: &Explanation) {
     for filter in &explanation.filters {
         let note = if filter.disabled { " (off for this route)" } else { "" };
         output::line(format_args!("filter        {}{note}", filter.name));
+    }
+    if let Some(policy) = policy {
+        let filters = match policy.filters.is_empty() {
+            true => "no filter, everybody passes".into(),
+            false => policy.filters.join(", then "),
+        };
+        output::line(format_args!("policy        {}: {filters}", policy.rule));
     }
     if let Some(stopped) = &explanation.stopped {
         let status = stopped.status.map_or("connection closed".into(), |code| code.to_string());

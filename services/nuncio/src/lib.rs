@@ -4,9 +4,11 @@
 //! Also the home of the [`echo`] backend and of throwaway certificates, which
 //! the demo and the end-to-end tests share.
 
+mod bootstrap;
 mod certgen;
 mod check;
 mod cli;
+mod demo;
 pub mod echo;
 mod echo_command;
 pub mod envoy;
@@ -14,6 +16,7 @@ mod explain;
 mod objects;
 mod output;
 mod render;
+mod run;
 
 pub use certgen::Bundle;
 pub use cli::main;

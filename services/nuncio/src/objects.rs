@@ -2,11 +2,12 @@
 //! offline tools, and one reading of the folder for the latter.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nuncio_api::Diagnostic;
 use nuncio_compiler::{Address, Compiler, Delta, Resource, Settings};
+use nuncio_source::{default_state, load};
 
 /// Which objects, for which gateway.
 #[derive(Debug, Clone, clap::Args)]
@@ -16,9 +17,9 @@ pub(crate) struct Objects {
     pub(crate) folder: PathBuf,
 
     /// Folder for what is written back: status, certificates. Secrets in it
-    /// are objects like those of FOLDER.
-    #[arg(long, env = "NUNCIO_STATE", default_value = ".nuncio", value_name = "FOLDER")]
-    pub(crate) state: PathBuf,
+    /// are objects like those of FOLDER. Default: `.nuncio` beside FOLDER.
+    #[arg(long, env = "NUNCIO_STATE", value_name = "STATE")]
+    pub(crate) state: Option<PathBuf>,
 
     /// Heed objects whose `ambassador_id` lists this name.
     #[arg(long, env = "AMBASSADOR_ID", default_value = "default", value_name = "NAME")]
@@ -46,6 +47,11 @@ const OFFLINE_CHALLENGES: u16 = 8402;
 const OFFLINE_ADMIN: u16 = 8877;
 
 impl Objects {
+    /// Returns the state folder.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| default_state(&self.folder))
+    }
+
     /// Returns compiler settings for a gateway whose services listen on their
     /// default ports.
     pub(crate) fn offline_settings(&self) -> Settings {
@@ -69,20 +75,21 @@ impl Objects {
     ///
     /// When the folder cannot be read at all.
     pub(crate) fn compile(&self) -> anyhow::Result<Compiled> {
-        let changes = read(&self.folder, &self.state, &self.namespace)?;
+        let mut changes = load(&self.folder, &self.namespace)?;
+        // Certificates that a running gateway has written count too.
+        let secrets = self.state().join("secrets");
+        if secrets.is_dir() {
+            changes.extend(load(&secrets, &self.namespace)?);
+        }
         let mut compiler = Compiler::new(self.offline_settings());
-        let delta = compiler.apply(changes);
-        Ok(Compiled { compiler, delta })
+        Ok(Compiled { delta: compiler.apply(changes) })
     }
 }
 
 /// The result of one compilation from nothing.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// The compiler, to ask more of.
-    pub(crate) compiler: Compiler,
-    /// Everything it made.
-    pub(crate) delta: Delta,
+    delta: Delta,
 }
 
 impl Compiled {
@@ -98,9 +105,4 @@ impl Compiled {
     pub(crate) fn resources(&self) -> &[Arc<Resource>] {
         &self.delta.changed
     }
-}
-
-fn read(folder: &Path, state: &Path, namespace: &str) -> anyhow::Result<Vec<nuncio_api::Change>> {
-    let _ = (state, namespace);
-    anyhow::bail!("reading {} is not possible yet", folder.display())
 }
