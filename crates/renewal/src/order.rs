@@ -209,8 +209,11 @@ impl Flow {
             (Step::Create, Event::Order(view)) => {
                 self.record.stage = Stage::Ordered { order: view.url.clone() };
                 self.read(view, now);
-                let then = self.next.clone();
-                self.save_then(then);
+                // An order that is ready at once is saved as such already.
+                if self.next != Step::Save {
+                    let then = self.next.clone();
+                    self.save_then(then);
+                }
             }
             (Step::Read | Step::Finalize, Event::Order(view)) => self.read(view, now),
             (Step::Authorizations, Event::Authorizations(list)) => self.authorize(list),

@@ -11,7 +11,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Class;
+use crate::backoff::{self, Again, Attempt};
+use crate::problem::Failure;
+use crate::schedule::Validity;
 use crate::secret::KeyPem;
 use crate::time::UnixTime;
 
@@ -74,19 +76,49 @@ impl History {
         (now < free).then_some(free)
     }
 
-    /// Notes an issue.
-    pub fn issued_at(&mut self, now: UnixTime) {
+    fn issued_at(&mut self, now: UnixTime) {
         self.issued.push_back(now);
         while self.issued.len() > MAX_ISSUES {
             self.issued.pop_front();
         }
     }
 
-    /// Notes a failed attempt.
-    pub fn failed(&mut self, class: Class, reason: &str, now: UnixTime, next: Option<UnixTime>) {
-        self.last =
-            Some(Past { reason: reason.to_owned(), class: class.as_str().to_owned(), at: now });
-        self.next = next;
+    /// Notes a failed attempt for the certificate `id` and decides when the
+    /// next one is; `current` is the certificate in use. Only failures of one
+    /// class in a row count together: a night of a CA out of reach does not
+    /// make the first wrong DNS record wait a day.
+    pub fn failed(
+        &mut self,
+        failure: &Failure,
+        id: &str,
+        now: UnixTime,
+        current: Option<Validity>,
+    ) {
+        let class = failure.class.as_str();
+        let again = self.last.as_ref().is_some_and(|last| last.class == class);
+        self.failures = if again { self.failures.saturating_add(1) } else { 1 };
+        let attempt = Attempt { id, failures: self.failures, now, current };
+        self.next = match backoff::again(failure, attempt) {
+            Again::At(at) => Some(at),
+            Again::Never => None,
+        };
+        self.last = Some(Past { reason: failure.reason.clone(), class: class.to_owned(), at: now });
+    }
+
+    /// Notes a pair that was issued and stored.
+    pub fn succeeded(&mut self, directory: &str, fingerprint: &str, now: UnixTime) {
+        self.issued_at(now);
+        (self.failures, self.last, self.next) = (0, None, None);
+        directory.clone_into(&mut self.directory);
+        fingerprint.clone_into(&mut self.fingerprint);
+    }
+
+    /// Makes the failures of a former wish void.
+    pub fn wished(&mut self, digest: &str) {
+        if self.wish != digest {
+            digest.clone_into(&mut self.wish);
+            (self.failures, self.last, self.next) = (0, None, None);
+        }
     }
 }
 
@@ -142,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::order::Inflight;
+    use crate::problem::Class;
 
     #[test]
     fn a_record_of_a_later_version_is_named_as_such() {
@@ -155,7 +188,7 @@ mod tests {
         let day = Duration::from_secs(24 * 3600);
         for at in [0, 100, 200] {
             assert_eq!(history.held_until(day * 90, UnixTime(at)), None);
-            history.issued_at(UnixTime(at));
+            history.succeeded("https://ca/dir", "f", UnixTime(at));
         }
         assert_eq!(history.held_until(day * 90, UnixTime(300)), Some(UnixTime(24 * 3600)));
         assert_eq!(history.held_until(day * 90, UnixTime(24 * 3600)), None);
@@ -168,6 +201,18 @@ mod tests {
             assert_eq!(history.held_until(Duration::from_secs(600), UnixTime(at)), None);
             history.issued_at(UnixTime(at));
         }
+    }
+
+    #[test]
+    fn only_failures_of_one_class_climb_the_ladder_together() {
+        let mut history = History::default();
+        for _ in 0..20 {
+            history.failed(&Failure::new(Class::Transport, "refused"), "id", UnixTime(0), None);
+        }
+        assert_eq!((history.failures, history.next), (20, Some(UnixTime(600))));
+        history.failed(&Failure::new(Class::Validation, "404"), "id", UnixTime(0), None);
+        assert_eq!(history.failures, 1);
+        assert!(history.next.unwrap() < UnixTime(80));
     }
 
     proptest! {
@@ -184,10 +229,10 @@ mod tests {
             failures: u32, next: Option<i64>, reason in "\\PC{0,40}", issued: Vec<i64>,
         ) {
             let mut history = History { failures, next: next.map(UnixTime), ..History::default() };
-            history.failed(Class::Caa, &reason, UnixTime(5), next.map(UnixTime));
             for at in issued {
                 history.issued_at(UnixTime(at));
             }
+            history.failed(&Failure::new(Class::Caa, reason), "id", UnixTime(5), None);
             prop_assert_eq!(decode::<History>(&encode(&history)).unwrap(), history);
         }
     }

@@ -130,7 +130,12 @@ impl Sink {
         let object = json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": name, "namespace": namespace},
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                // Tells what the gateway may replace from what it may not.
+                "labels": {"app.kubernetes.io/managed-by": "nuncio"},
+            },
         });
         let text = with_secret(object, secret);
         let path = self.secret_path(namespace, name);

@@ -2,5 +2,6 @@
 
 pub mod envoy;
 pub mod manifests;
+pub mod pebble;
 pub mod redis;
 pub mod tokens;

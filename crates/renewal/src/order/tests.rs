@@ -17,6 +17,8 @@ struct Ca {
     verdict: Option<Failure>,
     /// Polls after finalize before the certificate is ready.
     slow: u32,
+    /// Names proved by an earlier order need no new proof.
+    reuses: bool,
 }
 
 #[derive(Default)]
@@ -52,7 +54,8 @@ impl Ca {
             Step::Save => Event::Saved,
             Step::Create => {
                 let url = format!("https://ca/order/{}", self.orders.len());
-                self.orders.insert(url.clone(), Order::default());
+                let order = Order { offered: self.reuses, ..Order::default() };
+                self.orders.insert(url.clone(), order);
                 self.view(&url)
             }
             Step::Read => {
@@ -154,6 +157,15 @@ fn an_issue_takes_one_order_and_four_saves() {
             Stage::Finalizing { order: order() },
         ]
     );
+}
+
+#[test]
+fn an_order_of_proved_names_is_finalized_at_once() {
+    let (pem, key, spki) = pair();
+    let mut ca = Ca { pem, reuses: true, ..Ca::default() };
+    let mut flow = Flow::begin(record(&key), spki, NOW);
+    assert!(run(&mut ca, &mut flow, &mut None, |_| false));
+    assert_eq!((flow.step(), ca.orders.len()), (&Step::Done, 1));
 }
 
 #[test]
@@ -298,9 +310,10 @@ proptest! {
     fn crashes_anywhere_cost_at_most_one_order_each_time_an_answer_went_unrecorded(
         kills in proptest::collection::vec((0u32..24, any::<bool>()), 0..6),
         slow in 0u32..3,
+        reuses: bool,
     ) {
         let (pem, key, spki) = pair();
-        let mut ca = Ca { pem, slow, ..Ca::default() };
+        let mut ca = Ca { pem, slow, reuses, ..Ca::default() };
         let (mut disk, mut lost) = (None::<Inflight>, 0);
         let mut kills = kills.into_iter();
         loop {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::problem::Class;
+use crate::problem::{Class, Failure};
 use crate::schedule::Validity;
 
 fn wish(name: &str, hostname: &str) -> Wish {
@@ -141,10 +141,10 @@ fn a_pair_of_somebody_else_is_used_and_never_replaced_unasked() {
 fn failures_delay_or_stop_until_the_host_changes() {
     let wanted = one(wish("a", "a.org"));
     let mut history = History { wish: wanted.digest(), ..History::default() };
-    history.failed(Class::Validation, "x", UnixTime(0), Some(UnixTime(60)));
+    history.failed(&Failure::new(Class::RateLimited, "x"), "id", UnixTime(0), None);
     assert_eq!(wanted.decide(None, &history, UnixTime(59)), Decision::Delayed(UnixTime(60)));
     assert_eq!(wanted.decide(None, &history, UnixTime(60)), Decision::Issue);
-    history.failed(Class::Rejected, "x", UnixTime(0), None);
+    history.failed(&Failure::new(Class::Rejected, "x"), "id", UnixTime(0), None);
     assert_eq!(wanted.decide(None, &history, UnixTime(1 << 40)), Decision::Stopped);
     history.wish = "former".into();
     assert_eq!(wanted.decide(None, &history, UnixTime(0)), Decision::Issue);
@@ -155,7 +155,7 @@ fn a_secret_deleted_again_and_again_does_not_burn_the_limit() {
     let wanted = one(wish("a", "a.org"));
     let mut history = History::default();
     for at in 0..3 {
-        history.issued_at(UnixTime(at));
+        history.succeeded("https://ca/dir", "f", UnixTime(at));
     }
     let decision = wanted.decide(None, &history, UnixTime(3));
     assert_eq!(decision, Decision::Held(UnixTime(0).plus(Duration::from_secs(24 * 3600))));
