@@ -127,3 +127,6 @@ async fn open(deps: Arc<Deps>, world: World) -> Worker {
 }
 
 const RETRY_RECORDS: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
