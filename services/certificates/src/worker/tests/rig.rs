@@ -425,6 +425,8 @@ pub(super) struct Counting {
 
 #[derive(Default)]
 struct Counts {
+    refused: BTreeMap<String, Failure>,
+    tries: BTreeMap<String, usize>,
     accounts: Vec<String>,
     orders: usize,
     calls: usize,
@@ -450,6 +452,20 @@ impl Counting {
     /// Returns how many orders the CA has placed.
     pub(super) fn orders(&self) -> usize {
         self.counts.lock().unwrap().orders
+    }
+
+    /// Has the CA refuse orders for a name, or no longer.
+    pub(super) fn refuse(&self, name: &str, failure: Option<Failure>) {
+        let refused = &mut self.counts.lock().unwrap().refused;
+        match failure {
+            Some(failure) => refused.insert(name.to_owned(), failure),
+            None => refused.remove(name),
+        };
+    }
+
+    /// Returns how often an order for a name was asked for.
+    pub(super) fn tries(&self, name: &str) -> usize {
+        self.counts.lock().unwrap().tries.get(name).copied().unwrap_or(0)
     }
 
     pub(super) fn calls(&self) -> usize {
@@ -498,6 +514,15 @@ impl Authority for CountingAccount {
         names: &std::collections::BTreeSet<Name>,
     ) -> Result<Box<dyn OpenOrder>, Failure> {
         self.fuse.point().await;
+        {
+            let mut counts = self.counts.lock().unwrap();
+            for name in names {
+                *counts.tries.entry(name.to_string()).or_default() += 1;
+                if let Some(failure) = counts.refused.get(name.as_str()) {
+                    return Err(failure.clone());
+                }
+            }
+        }
         let inner = self.inner.new_order(names).await?;
         self.counts.lock().unwrap().orders += 1;
         self.fuse.point().await;

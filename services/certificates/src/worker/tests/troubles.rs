@@ -92,3 +92,48 @@ async fn a_host_that_changes_its_mind_gets_what_it_wants_last() {
     assert!(second.names.contains("b.example.com"));
     rig.until_status("web", |status| status.contains("Ready")).await;
 }
+
+#[tokio::test]
+async fn a_ca_that_asks_to_wait_is_not_asked_before_and_serves_the_others() {
+    let rig = Rig::start(|_| {}).await;
+    let limited = Failure {
+        retry_after: Some(Duration::from_secs(120)),
+        ..Failure::new(Class::RateLimited, "too many certificates for this name")
+    };
+    rig.authorities.refuse("a.example.com", Some(limited));
+    rig.tell(vec![
+        host("a", "a.example.com", &rig.directory(), &[]),
+        host("b", "b.example.com", &rig.directory(), &[]),
+    ]);
+    let _worker = rig.run();
+    rig.issued("b.example.com").await;
+    rig.until_status("a", |status| {
+        status.contains("too many certificates") && status.contains(r#""errorBackoff":"2m0s""#)
+    })
+    .await;
+    rig.authorities.refuse("a.example.com", None);
+    rig.clock.advance(Duration::from_secs(115));
+    rig.settle().await;
+    assert_eq!(rig.authorities.tries("a.example.com"), 1);
+    rig.clock.advance(Duration::from_secs(6));
+    rig.issued("a.example.com").await;
+    rig.until_status("a", |status| status.contains("Ready")).await;
+}
+
+#[tokio::test]
+async fn what_a_ca_will_never_issue_waits_for_the_host_to_change() {
+    let rig = Rig::start(|_| {}).await;
+    let never = Failure::new(Class::Rejected, "policy forbids issuing for this name");
+    rig.authorities.refuse("bank.example.com", Some(never));
+    rig.tell(vec![host("web", "bank.example.com", &rig.directory(), &[])]);
+    let _worker = rig.run();
+    rig.until_status("web", |status| {
+        status.contains("policy forbids") && !status.contains("errorBackoff")
+    })
+    .await;
+    rig.clock.advance(Duration::from_secs(90 * 24 * 3600));
+    rig.settle().await;
+    assert_eq!(rig.authorities.tries("bank.example.com"), 1);
+    rig.tell(vec![host("web", "shop.example.com", &rig.directory(), &[])]);
+    rig.until(|| rig.authorities.tries("shop.example.com") == 1).await;
+}
