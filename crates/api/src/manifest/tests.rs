@@ -227,6 +227,22 @@ fn objects_become_changes_and_the_file_one_more() {
     assert!(matches!(&changes[1], Change::Input { findings, .. } if findings.is_empty()));
 }
 
+#[test]
+fn what_users_write_is_read_without_a_finding() {
+    let manifest = yaml(include_str!("tests/realistic.yaml"));
+    assert_eq!(lines(&manifest.findings), <[String; 0]>::default());
+    let mut kinds = std::collections::BTreeSet::new();
+    for item in &manifest.items {
+        let Item::Good { object, findings } = item else { panic!("{item:?}") };
+        assert_eq!(lines(findings), <[String; 0]>::default());
+        kinds.insert(object.spec.kind());
+        // Every field that was written is printed again.
+        let printed = serde_json::to_value(&object.spec).unwrap();
+        assert_ne!(printed, json!(null), "{}", object.key());
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), Kind::ALL);
+}
+
 fn yamlish() -> impl Strategy<Value = String> {
     let token = prop::sample::select(vec![
         "a",
