@@ -299,4 +299,70 @@ mod tests {
         catalog.remove(&name);
         assert_eq!(catalog.changes(), [Change::Delete(key)]);
     }
+
+    /// What a listener knows after all changes.
+    #[derive(Debug, Default, PartialEq)]
+    struct Known {
+        items: BTreeMap<ObjectKey, Change>,
+        inputs: BTreeMap<Arc<str>, Vec<Diagnostic>>,
+    }
+
+    impl Known {
+        fn take(&mut self, changes: Vec<Change>) {
+            for change in changes {
+                match change {
+                    Change::Apply { ref object, .. } => {
+                        self.items.insert(object.key(), change);
+                    }
+                    Change::Broken { ref key, .. } => {
+                        self.items.insert(key.clone(), change);
+                    }
+                    Change::Delete(key) => {
+                        self.items.remove(&key).expect("only known objects are deleted");
+                    }
+                    Change::Input { name, findings } if findings.is_empty() => {
+                        self.inputs.remove(&name).expect("only known findings are cleared");
+                    }
+                    Change::Input { name, findings } => {
+                        self.inputs.insert(name, findings);
+                    }
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_known_in_the_end_depends_on_the_files_alone(
+            steps in proptest::collection::vec((0..4_u8, 0..8_u8, proptest::bool::ANY), 0..30),
+        ) {
+            let mut catalog = Catalog::default();
+            let mut known = Known::default();
+            let mut files = BTreeMap::new();
+            for (file, content, look) in steps {
+                let name: Arc<str> = Arc::from(format!("{file}.yaml"));
+                // Bits choose among two Hosts and one that is broken.
+                let mut text = String::new();
+                if content & 1 > 0 { text += &host("a", &format!("h{file}")); }
+                if content & 2 > 0 { text += &host("b", &format!("h{content}")); }
+                if content & 4 > 0 { text += &host("a", "[]"); }
+                if content == 0 {
+                    files.remove(&name);
+                    catalog.remove(&name);
+                } else {
+                    catalog.put(&name, manifest(&name, &text));
+                    files.insert(name, text);
+                }
+                if look { known.take(catalog.changes()); }
+            }
+            known.take(catalog.changes());
+            let mut fresh = Catalog::default();
+            for (name, text) in files.iter().rev() {
+                fresh.put(name, manifest(name, text));
+            }
+            let mut wanted = Known::default();
+            wanted.take(fresh.changes());
+            proptest::prop_assert_eq!(known, wanted);
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub(super) struct Wake {
     watcher: Option<RecommendedWatcher>,
     /// The folder that is being watched; another one may take its name.
     identity: Option<(u64, u64)>,
+    /// It has been said that changes are not announced.
+    complained: bool,
 }
 
 impl Wake {
@@ -36,6 +38,7 @@ impl Wake {
             hint: Arc::new(Notify::new()),
             watcher: None,
             identity: None,
+            complained: false,
         };
         wake.renew();
         wake
@@ -47,15 +50,16 @@ impl Wake {
         if self.watcher.is_some() && identity == self.identity {
             return;
         }
-        match self.watch() {
+        match self.watch(identity.is_some()) {
             Ok(watcher) => {
                 self.watcher = Some(watcher);
+                self.complained = false;
                 // A change between the last look and this is not missed.
                 self.hint.notify_one();
             }
             Err(error) => {
                 self.watcher = None;
-                if identity.is_some() {
+                if !std::mem::replace(&mut self.complained, true) {
                     tracing::warn!(
                         folder = %self.folder.display(),
                         error = nuncio_process::chain(&error),
@@ -67,7 +71,8 @@ impl Wake {
         self.identity = identity;
     }
 
-    fn watch(&self) -> Result<RecommendedWatcher, notify::Error> {
+    /// Watches the folder if it is there, and what is around it.
+    fn watch(&self, there: bool) -> Result<RecommendedWatcher, notify::Error> {
         let hint = Arc::clone(&self.hint);
         let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
         let mut watcher =
@@ -83,7 +88,9 @@ impl Wake {
                     hint.notify_one();
                 }
             })?;
-        watcher.watch(&self.folder, RecursiveMode::Recursive)?;
+        if there {
+            watcher.watch(&self.folder, RecursiveMode::Recursive)?;
+        }
         // The rest is of use without being needed: who may not watch them is
         // told of changes a little later.
         for extra in [self.folder.parent(), Some(self.secrets.as_path())].into_iter().flatten() {
