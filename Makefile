@@ -30,6 +30,7 @@ fmt: ## Format the code
 
 gen: ## Rewrite what is generated and committed
 	$(CARGO) run --quiet -p nuncio-compiler --example descriptors
+	$(CARGO) run --quiet --bin nuncio -- bootstrap --control-plane nuncio-control-plane:18000 --envoy-ready 0.0.0.0:8006 > deploy/base/envoy/bootstrap.json
 
 kustomize: ## Render every kustomize folder of deploy/
 	.ci/kustomize

@@ -60,6 +60,8 @@ pub(crate) fn start(
                 first.take();
             }
             tokio::select! {
+                // First: a drain also ends the subscription, which is no fault.
+                biased;
                 () = drain.stopping() => return Ok(()),
                 changed = resources.changed() => changed?,
             }
