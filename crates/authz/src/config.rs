@@ -96,8 +96,8 @@ struct Ingredients {
 }
 
 pub(crate) enum Kind {
-    Jwt(JwtFilter),
-    ApiKey(ApiKeyFilter),
+    Jwt(Box<JwtFilter>),
+    ApiKey(Box<ApiKeyFilter>),
     External(Arc<ExternalFilter>),
     Custom(Arc<dyn Filter>),
     /// Every request fails, for this reason.
@@ -306,7 +306,7 @@ impl Config {
             name: reference.name.clone(),
         };
         let field = |rest: &str| format!("rules[{at}].filters[{position}]{rest}");
-        let filter = self.filters.get(&name).map(Arc::clone).unwrap_or_else(|| {
+        let filter = self.filters.get(&name).cloned().unwrap_or_else(|| {
             let message = format!("the Filter {name} does not exist");
             let error = ConfigError::new(field(".name"), message.as_str());
             self.find_fault("FilterPolicy", policy, &error, true);
@@ -448,7 +448,7 @@ fn build(
             let filter =
                 JwtFilter::new(name, jwt, ext, spec.dialect()).map_err(BuildError::Spec)?;
             let injectable = filter.injectable().cloned().collect();
-            Ok((Kind::Jwt(filter), injectable))
+            Ok((Kind::Jwt(Box::new(filter)), injectable))
         }
         FilterVariant::ApiKey(api_key) => {
             let values: Vec<_> =
@@ -456,7 +456,7 @@ fn build(
             // A key that was taken away must not stay valid in an older form.
             let filter = ApiKeyFilter::new(api_key, ext, &values, &environment.keys)
                 .map_err(BuildError::Final)?;
-            Ok((Kind::ApiKey(filter), Vec::new()))
+            Ok((Kind::ApiKey(Box::new(filter)), Vec::new()))
         }
         FilterVariant::External(external) => {
             let (authorities, identity) =
@@ -518,17 +518,17 @@ fn certificates(
 fn warnings(spec: &api::Filter) -> Vec<ConfigError> {
     let mut warnings = Vec::new();
     match spec.variant() {
-        Ok(FilterVariant::Jwt(jwt)) => {
-            if !matches!(jwt.client().renegotiate_tls.as_str(), "" | "never") {
-                let message = "TLS renegotiation is not supported and is ignored";
-                warnings.push(ConfigError::new("JWT.renegotiateTLS", message));
-            }
+        Ok(FilterVariant::Jwt(jwt))
+            if !matches!(jwt.client().renegotiate_tls.as_str(), "" | "never") =>
+        {
+            let message = "TLS renegotiation is not supported and is ignored";
+            warnings.push(ConfigError::new("JWT.renegotiateTLS", message));
         }
-        Ok(FilterVariant::External(external)) => {
-            if external.proto == api::ExternalProtocol::Grpc && external.version().is_empty() {
-                let message = "is empty and read as v3";
-                warnings.push(ConfigError::new("External.protocol_version", message));
-            }
+        Ok(FilterVariant::External(external))
+            if external.proto == api::ExternalProtocol::Grpc && external.version().is_empty() =>
+        {
+            let message = "is empty and read as v3";
+            warnings.push(ConfigError::new("External.protocol_version", message));
         }
         _ => {}
     }

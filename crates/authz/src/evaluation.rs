@@ -201,7 +201,7 @@ impl Evaluation {
                 self.position += 1;
                 continue;
             }
-            let verdict = match self.look(link, keys.take(), now) {
+            let verdict = match self.look(link, keys.take().as_ref(), now) {
                 Ok(verdict) => verdict,
                 Err(effect) => return Step::Need(*effect),
             };
@@ -227,14 +227,14 @@ impl Evaluation {
     fn look(
         &mut self,
         link: &Link,
-        keys: Option<(Arc<KeySet>, bool)>,
+        keys: Option<&(Arc<KeySet>, bool)>,
         now: Duration,
     ) -> Result<Verdict, Box<Effect>> {
         match &link.filter.kind {
             Kind::Rejected(reason) => Ok(Verdict::Fail(FilterError::new(reason.as_str()))),
             Kind::ApiKey(filter) => Ok(filter.judge(&self.request)),
             Kind::Jwt(filter) => {
-                let known = match &keys {
+                let known = match keys {
                     Some((keys, renewed)) => KnownKeys::Set { keys, renewed: *renewed },
                     None => KnownKeys::Unknown,
                 };
@@ -267,9 +267,8 @@ impl Evaluation {
         answer: Result<ExternalAnswer, ExternalFailure>,
         now: Duration,
     ) -> Step {
-        let filter = match self.link().map(|link| Arc::clone(&link.filter)) {
-            Some(filter) => filter,
-            None => return self.fail("an external answer came outside a chain"),
+        let Some(filter) = self.link().map(|link| Arc::clone(&link.filter)) else {
+            return self.fail("an external answer came outside a chain");
         };
         let Kind::External(external) = &filter.kind else {
             return self.fail("an external answer came to another filter");

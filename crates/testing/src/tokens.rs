@@ -1,5 +1,7 @@
 //! An issuer of JSON Web Tokens: keys made anew for each test.
 
+#![allow(clippy::unwrap_used, reason = "used by tests, where a panic is the report")]
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,

@@ -75,7 +75,7 @@ impl ExternalPool {
             .map_err(|error| ExternalFailure(nuncio_process::chain(&error)))?;
         let answer = async {
             match (connections, call) {
-                (Connections::Http(client), ExternalCall::Http(call)) => http(client, call).await,
+                (Connections::Http(client), ExternalCall::Http(call)) => http(client, *call).await,
                 (Connections::Grpc(client), ExternalCall::Grpc { body, partial }) => {
                     grpc(client, wire::check(request, body, partial), request).await
                 }

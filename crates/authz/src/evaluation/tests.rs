@@ -221,7 +221,7 @@ fn a_bad_update_keeps_the_last_good_filter_but_a_lost_secret_closes_it() {
     let second = Arc::new(Config::build(&update, &environment(), Some(&first)));
     assert_eq!(status(&second, keyed()), 200);
     assert!(second.findings().iter().any(|finding| finding.field == "JWT.validAlgorithms[0]"));
-    let mut lost = update.clone();
+    let mut lost = update;
     lost.secrets.clear();
     let third = Arc::new(Config::build(&lost, &environment(), Some(&second)));
     assert_eq!(status(&third, keyed()), 500);

@@ -118,6 +118,7 @@ fn parse(field: &str, text: &str, functions: Functions) -> Result<Template, Conf
     Template::parse(text, functions).map_err(|error| ConfigError::new(field, error.to_string()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape map_err asks for")]
 fn render_error(error: crate::template::TemplateError) -> FilterError {
     FilterError::new(format!("errorResponse: {error}"))
 }

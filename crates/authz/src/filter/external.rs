@@ -53,7 +53,7 @@ pub struct Target {
 #[derive(Debug, Clone)]
 pub enum ExternalCall {
     /// The HTTP form.
-    Http(http::Request<Vec<u8>>),
+    Http(Box<http::Request<Vec<u8>>>),
     /// The gRPC form: the request as it is now, its body cut to this.
     Grpc {
         /// The body to send.
@@ -168,7 +168,7 @@ impl ExternalFilter {
                 |_| Box::new(self.refuse(request, StatusCode::BAD_REQUEST, "bad request")),
             )?;
         self.copy_headers(request, partial, &mut call);
-        Ok(ExternalCall::Http(call))
+        Ok(ExternalCall::Http(Box::new(call)))
     }
 
     fn copy_headers(&self, request: &Request, partial: bool, call: &mut http::Request<Vec<u8>>) {

@@ -60,7 +60,7 @@ pub(super) fn parse(text: &str, functions: Functions) -> Result<Vec<Node>, Templ
     match end {
         End::Text => Ok(nodes),
         End::Else { line, .. } => Err(fault(line, "unexpected {{else}}")),
-        End::End { line } => Err(fault(line, "unexpected {{end}}")),
+        End::Close { line } => Err(fault(line, "unexpected {{end}}")),
     }
 }
 
@@ -76,7 +76,7 @@ struct Parser {
 enum End {
     Text,
     Else { rest: Vec<Token>, line: usize },
-    End { line: usize },
+    Close { line: usize },
 }
 
 type Tokens = Peekable<IntoIter<Token>>;
@@ -101,7 +101,7 @@ impl Parser {
             };
             let rest = || tokens[1..].to_vec();
             match keyword {
-                "end" if tokens.len() == 1 => return Ok((nodes, End::End { line })),
+                "end" if tokens.len() == 1 => return Ok((nodes, End::Close { line })),
                 "else" => return Ok((nodes, End::Else { rest: rest(), line })),
                 "if" | "with" | "range" => {
                     nodes.push(self.control(keyword, rest(), line, depth)?);
@@ -138,10 +138,10 @@ impl Parser {
         let (body, end) = self.block(depth + 1)?;
         self.loops -= usize::from(is_range);
         let otherwise = match end {
-            End::End { .. } => Vec::new(),
+            End::Close { .. } => Vec::new(),
             End::Text => return Err(fault(line, format!("{{{{{keyword}}}}} without {{{{end}}}}"))),
             End::Else { rest, line } if rest.is_empty() => match self.block(depth + 1)? {
-                (nodes, End::End { .. }) => nodes,
+                (nodes, End::Close { .. }) => nodes,
                 _ => return Err(fault(line, "{{else}} without {{end}}")),
             },
             End::Else { rest, line } => match rest.first() {

@@ -8,6 +8,7 @@ fn filter(external: Value) -> ExternalFilter {
     try_filter(external).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with literals")]
 fn try_filter(external: Value) -> Result<ExternalFilter, ConfigError> {
     let spec: Spec = serde_json::from_value(json!({ "External": external })).unwrap();
     ExternalFilter::new(spec.external.as_ref().unwrap(), None, spec.dialect(), Vec::new(), None)
@@ -36,7 +37,7 @@ fn request() -> Request {
 
 fn call(filter: &ExternalFilter) -> http::Request<Vec<u8>> {
     match filter.call(&request()) {
-        Ok(ExternalCall::Http(call)) => call,
+        Ok(ExternalCall::Http(call)) => *call,
         other => panic!("{other:?}"),
     }
 }
