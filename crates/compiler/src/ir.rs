@@ -22,7 +22,7 @@ pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod mapping;
 pub(crate) mod policies;
-pub mod route;
+pub(crate) mod route;
 pub(crate) mod scene;
 pub(crate) mod service;
 pub(crate) mod syntax;

@@ -220,6 +220,7 @@ fn parse_eds(service: &str) -> Option<(&str, &str, &str)> {
 
 fn challenge_route(prefix: &str, cluster: &Arc<str>, auth: bool) -> Route {
     Route {
+        name: "challenges".to_owned(),
         matches: RouteMatch {
             path: PathMatch::Prefix(prefix.to_owned()),
             case_sensitive: true,
@@ -238,6 +239,5 @@ fn challenge_route(prefix: &str, cluster: &Arc<str>, auth: bool) -> Route {
         remove_response_headers: Vec::new(),
         auth: if auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
         cors: None,
-        internal: true,
     }
 }

@@ -269,38 +269,6 @@ impl Routes {
         self.tables.get(host).into_iter().flat_map(|table| table.groups.values().map(|e| &**e))
     }
 
-    /// The routes of a Host in order, with the Mappings each comes from.
-    pub(super) fn view(
-        &self,
-        host: &ItemId,
-        profile: Profile,
-        stage: &Stage,
-        clusters: &Clusters,
-    ) -> Vec<(Route, ObjectKey)> {
-        let mut out = Vec::new();
-        let Some(table) = self.tables.get(host) else { return out };
-        for Reverse((_, id)) in table.groups.keys() {
-            let Some(built) = self.groups.get(id) else { continue };
-            let members: Vec<_> = built.group.members().collect();
-            let routes = built.group.routes(stage, &|item| clusters.published(item));
-            for (route, key) in variants(&routes, profile, stage) {
-                let cluster = match &route.action {
-                    Action::Forward(forward) => Some(forward.cluster.clone()),
-                    _ => None,
-                };
-                let source = members
-                    .iter()
-                    .find(|m| cluster == Some(clusters.published(&m.item.id)))
-                    .or_else(|| members.get(key))
-                    .or_else(|| members.first());
-                if let Some(source) = source {
-                    out.push((route, (*source.item.id.source).clone()));
-                }
-            }
-        }
-        out
-    }
-
     /// Objects whose routes a Host holds.
     pub(super) fn sources(&self, host: &ItemId) -> BTreeSet<ObjectKey> {
         let mut keys = BTreeSet::new();
@@ -339,7 +307,7 @@ impl Built {
         let routes = self.group.routes(stage, &|item| clusters.published(item));
         let encode = |profile: &Profile| {
             let mut bytes = Vec::with_capacity(256);
-            for (route, _) in variants(&routes, *profile, stage) {
+            for route in variants(&routes, *profile, stage) {
                 envoy::route::append_route(&route, &mut bytes);
             }
             (*profile, bytes)
@@ -367,31 +335,20 @@ impl Built {
     }
 }
 
-/// Returns the routes as a profile wants them, each with the position of the
-/// member it comes from.
-fn variants(routes: &[Route], profile: Profile, stage: &Stage) -> Vec<(Route, usize)> {
-    let plain = || routes.iter().cloned().enumerate().map(|(i, route)| (route, i)).collect();
-    let challenge = routes.first().is_some_and(
-        |route| matches!(&route.matches.path, PathMatch::Prefix(p) if p == ACME_PREFIX),
-    );
-    if challenge {
-        return plain();
+/// Returns the routes as a profile wants them.
+fn variants(routes: &[Route], profile: Profile, stage: &Stage) -> Vec<Route> {
+    let Some(first) = routes.first() else { return Vec::new() };
+    if matches!(&first.matches.path, PathMatch::Prefix(prefix) if prefix == ACME_PREFIX) {
+        return routes.to_vec();
     }
-    let secure = || -> Vec<(Route, usize)> {
-        let variant = |(i, route): (usize, &Route)| (secure_variant(route), i);
-        routes.iter().enumerate().map(variant).collect()
-    };
     match profile {
-        Profile::Plain => plain(),
-        Profile::XfpOnly => secure(),
+        Profile::Plain => routes.to_vec(),
+        Profile::XfpOnly => routes.iter().map(secure_variant).collect(),
         Profile::XfpRedirect => {
-            let mut all = secure();
-            all.extend(routes.first().map(|route| (redirect_variant(route, stage), 0)));
-            all
+            let redirect = redirect_variant(first, stage);
+            routes.iter().map(secure_variant).chain([redirect]).collect()
         }
-        Profile::Redirect => {
-            routes.first().map(|route| (redirect_variant(route, stage), 0)).into_iter().collect()
-        }
+        Profile::Redirect => vec![redirect_variant(first, stage)],
         Profile::Nothing => Vec::new(),
     }
 }
@@ -413,6 +370,7 @@ fn redirect_variant(route: &Route, stage: &Stage) -> Route {
         matches.headers.retain(|header| !is_forwarded_proto(header));
     }
     Route {
+        name: route.name.clone(),
         matches,
         share: None,
         action: Action::Redirect(Redirect { https: true, code: 301, ..Default::default() }),
@@ -422,7 +380,6 @@ fn redirect_variant(route: &Route, stage: &Stage) -> Route {
         remove_response_headers: Vec::new(),
         auth: if stage.auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
         cors: None,
-        internal: route.internal,
     }
 }
 

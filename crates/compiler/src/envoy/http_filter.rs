@@ -42,11 +42,10 @@ pub(super) fn emit(filter: &HttpFilter) -> manager::HttpFilter {
         HttpFilter::Cors => (CORS, any(&http::cors::v3::Cors::default())),
         HttpFilter::Auth(auth) => (EXT_AUTHZ, any(&ext_authz(auth))),
         HttpFilter::RateLimit(limit) => ("envoy.filters.http.ratelimit", any(&rate_limit(limit))),
-        HttpFilter::Router { suppress_envoy_headers, start_child_span } => (
+        HttpFilter::Router { suppress_envoy_headers } => (
             "envoy.filters.http.router",
             any(&http::router::v3::Router {
                 suppress_envoy_headers: *suppress_envoy_headers,
-                start_child_span: *start_child_span,
                 ..Default::default()
             }),
         ),
@@ -92,6 +91,7 @@ fn lua(code: &str) -> Any {
     })
 }
 
+#[allow(deprecated, reason = "its successor is unknown to the oldest Envoy served")]
 fn gzip(settings: &Gzip) -> Any {
     use http::compressor::v3::compressor::{CommonDirectionConfig, ResponseDirectionConfig};
     let library = GzipLibrary {
@@ -179,6 +179,10 @@ fn ext_authz(auth: &Auth) -> http::ext_authz::v3::ExtAuthz {
             .status_on_error
             .map(|code| HttpStatus { code: i32::try_from(code).unwrap_or(503) }),
         encode_raw_headers: raw,
+        allowed_headers: match &auth.protocol {
+            AuthProtocol::Grpc => None,
+            AuthProtocol::Http { request_headers, .. } => exact_list(request_headers),
+        },
         services: Some(services),
         ..Default::default()
     }
@@ -186,13 +190,8 @@ fn ext_authz(auth: &Auth) -> http::ext_authz::v3::ExtAuthz {
 
 fn http_service(auth: &Auth) -> http::ext_authz::v3::HttpService {
     use http::ext_authz::v3 as pb;
-    let AuthProtocol::Http {
-        uri,
-        path_prefix,
-        request_headers,
-        authorization_headers,
-        add_headers,
-    } = &auth.protocol
+    let AuthProtocol::Http { uri, path_prefix, authorization_headers, add_headers, .. } =
+        &auth.protocol
     else {
         return pb::HttpService::default();
     };
@@ -206,7 +205,6 @@ fn http_service(auth: &Auth) -> http::ext_authz::v3::HttpService {
         }),
         path_prefix: path_prefix.clone(),
         authorization_request: Some(pb::AuthorizationRequest {
-            allowed_headers: exact_list(request_headers),
             headers_to_add: add_headers
                 .iter()
                 .map(|(key, value)| core::HeaderValue {
@@ -215,6 +213,7 @@ fn http_service(auth: &Auth) -> http::ext_authz::v3::HttpService {
                     ..Default::default()
                 })
                 .collect(),
+            ..Default::default()
         }),
         authorization_response: Some(pb::AuthorizationResponse {
             allowed_upstream_headers: exact_list(authorization_headers),

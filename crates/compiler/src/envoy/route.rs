@@ -34,6 +34,7 @@ const CHECK_SETTINGS: u32 = 2;
 /// Appends one route to the encoded routes of a virtual host.
 pub(crate) fn append_route(route: &Route, out: &mut Vec<u8>) {
     let message = pb::Route {
+        name: route.name.clone(),
         r#match: Some(route_match(&route.matches, route)),
         request_headers_to_add: header_edits(&route.add_request_headers),
         request_headers_to_remove: route.remove_request_headers.clone(),
@@ -45,12 +46,6 @@ pub(crate) fn append_route(route: &Route, out: &mut Vec<u8>) {
             }
             Action::Redirect(redirect) => {
                 pb::route::Action::Redirect(redirect_action(redirect, &route.matches))
-            }
-            Action::Respond(status) => {
-                pb::route::Action::DirectResponse(pb::DirectResponseAction {
-                    status: *status,
-                    ..Default::default()
-                })
             }
         }),
         ..Default::default()

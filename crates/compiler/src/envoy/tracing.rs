@@ -17,6 +17,7 @@ pub(super) fn emit(tracing: &Tracing) -> manager::Tracing {
         overall_sampling: percent(tracing.overall),
         custom_tags: tracing.tags.iter().map(|(name, value)| custom_tag(name, value)).collect(),
         provider: Some(provider(&tracing.provider)),
+        spawn_upstream_span: bool_value(true),
         ..Default::default()
     }
 }

@@ -44,7 +44,6 @@ pub(crate) fn settings(
     settings.tracing = observe::tracing(input, stage, notes);
     filters.push(HttpFilter::Router {
         suppress_envoy_headers: module.suppress_envoy_headers.unwrap_or(false),
-        start_child_span: settings.tracing.is_some(),
     });
     settings.filters = filters;
     settings.access_logs = observe::access_logs(input, module, stage, notes);

@@ -229,6 +229,7 @@ impl Group {
             rate_limits: rate_limits(first.spec(), stage),
         };
         Route {
+            name: member.item.id.source.to_string(),
             matches,
             share: (percent < 100).then_some(Share { percent }),
             action: Action::Forward(Box::new(forward)),
@@ -241,7 +242,6 @@ impl Group {
                 .removed(|m| m.remove_response_headers.as_ref(), &defaults.remove_response_headers),
             auth: auth_override(spec, stage, first.internal),
             cors: self.cors(stage),
-            internal: first.internal,
         }
     }
 
@@ -277,6 +277,7 @@ impl Group {
             https: member.service.scheme == Some(Scheme::Https),
         };
         Route {
+            name: member.item.id.source.to_string(),
             matches: member.matches.clone(),
             share: None,
             action: Action::Redirect(redirect),
@@ -286,7 +287,6 @@ impl Group {
             remove_response_headers: spec.remove_response_headers.clone().unwrap_or_default(),
             auth: if stage.auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
             cors: None,
-            internal: false,
         }
     }
 

@@ -140,7 +140,7 @@ pub(crate) enum HttpFilter {
     Cors,
     Auth(Auth),
     RateLimit(RateLimit),
-    Router { suppress_envoy_headers: bool, start_child_span: bool },
+    Router { suppress_envoy_headers: bool },
 }
 
 /// Compression of responses.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// How the path of a request is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum PathMatch {
+pub(crate) enum PathMatch {
     /// Plain string prefix, not aware of segments.
     Prefix(String),
     /// Whole path.
@@ -16,7 +16,7 @@ pub enum PathMatch {
 
 /// How a text is compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TextMatch {
+pub(crate) enum TextMatch {
     /// Equal.
     Exact(String),
     /// RE2 pattern on the whole text.
@@ -31,47 +31,47 @@ pub enum TextMatch {
 
 /// A condition on a request header or a query parameter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NamedMatch {
+pub(crate) struct NamedMatch {
     /// Name of the header or parameter.
-    pub name: String,
+    pub(crate) name: String,
     /// What its value must be.
-    pub value: TextMatch,
+    pub(crate) value: TextMatch,
 }
 
 /// When a route applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteMatch {
+pub(crate) struct RouteMatch {
     /// Condition on the path.
-    pub path: PathMatch,
+    pub(crate) path: PathMatch,
     /// Whether the path is compared case-sensitively.
-    pub case_sensitive: bool,
+    pub(crate) case_sensitive: bool,
     /// All must hold.
-    pub headers: Vec<NamedMatch>,
+    pub(crate) headers: Vec<NamedMatch>,
     /// All must hold.
-    pub queries: Vec<NamedMatch>,
+    pub(crate) queries: Vec<NamedMatch>,
 }
 
 /// Cumulative share of a canary group that stops at this route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub(crate) struct Share {
     /// Percent of the requests that reach this route; 100 takes all.
-    pub percent: u32,
+    pub(crate) percent: u32,
 }
 
 /// A header to set or append.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderEdit {
+pub(crate) struct HeaderEdit {
     /// Header name.
-    pub name: String,
+    pub(crate) name: String,
     /// Value; may hold Envoy's `%…%` commands.
-    pub value: String,
+    pub(crate) value: String,
     /// Append to a present header instead of replacing it.
-    pub append: bool,
+    pub(crate) append: bool,
 }
 
 /// What ext_authz does on a route.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum AuthOverride {
+pub(crate) enum AuthOverride {
     /// Checks as configured.
     #[default]
     Inherit,
@@ -83,71 +83,68 @@ pub enum AuthOverride {
 
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
+    /// The object it comes from: kind, namespace and name.
+    pub(crate) name: String,
     /// When it applies.
-    pub matches: RouteMatch,
+    pub(crate) matches: RouteMatch,
     /// Canary share; `None` takes all.
-    pub share: Option<Share>,
+    pub(crate) share: Option<Share>,
     /// What it does.
-    pub action: Action,
+    pub(crate) action: Action,
     /// Headers towards the upstream, in order.
-    pub add_request_headers: Vec<HeaderEdit>,
+    pub(crate) add_request_headers: Vec<HeaderEdit>,
     /// Headers towards the client, in order.
-    pub add_response_headers: Vec<HeaderEdit>,
+    pub(crate) add_response_headers: Vec<HeaderEdit>,
     /// Headers taken from the request.
-    pub remove_request_headers: Vec<String>,
+    pub(crate) remove_request_headers: Vec<String>,
     /// Headers taken from the response.
-    pub remove_response_headers: Vec<String>,
+    pub(crate) remove_response_headers: Vec<String>,
     /// ext_authz override.
-    pub auth: AuthOverride,
+    pub(crate) auth: AuthOverride,
     /// CORS policy.
-    pub cors: Option<Arc<Cors>>,
-    /// Upgrades and protocol switches are told by `Forward`; probes of the
-    /// gateway answer even while a broken AuthService closes everything else.
-    pub internal: bool,
+    pub(crate) cors: Option<Arc<Cors>>,
 }
 
 /// What a route does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Sends the request to a cluster.
     Forward(Box<Forward>),
     /// Answers with a redirect.
     Redirect(Redirect),
-    /// Answers with this status and no body.
-    Respond(u32),
 }
 
 /// How a request is forwarded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Forward {
+pub(crate) struct Forward {
     /// Published cluster name.
-    pub cluster: Arc<str>,
+    pub(crate) cluster: Arc<str>,
     /// Change of the path.
-    pub path: PathRewrite,
+    pub(crate) path: PathRewrite,
     /// Change of the host.
-    pub host: HostRewrite,
+    pub(crate) host: HostRewrite,
     /// Whole-request timeout in milliseconds; 0 is none.
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
     /// Stream idle timeout in milliseconds; 0 is none, `None` is Envoy's.
-    pub idle_timeout_ms: Option<u64>,
+    pub(crate) idle_timeout_ms: Option<u64>,
     /// Retries.
-    pub retry: Option<Arc<Retry>>,
+    pub(crate) retry: Option<Arc<Retry>>,
     /// Uses the `HIGH` thresholds of circuit breakers.
-    pub high_priority: bool,
+    pub(crate) high_priority: bool,
     /// Mirror, percent of requests.
-    pub mirror: Option<(Arc<str>, u32)>,
+    pub(crate) mirror: Option<(Arc<str>, u32)>,
     /// Protocol upgrades allowed, lower-case.
-    pub upgrades: Vec<String>,
+    pub(crate) upgrades: Vec<String>,
     /// What hashing load balancers hash.
-    pub hash: Option<HashKey>,
+    pub(crate) hash: Option<HashKey>,
     /// Descriptors sent to the rate-limit service.
-    pub rate_limits: Vec<RateLimitEntry>,
+    pub(crate) rate_limits: Vec<RateLimitEntry>,
 }
 
 /// Change of the path of a forwarded request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum PathRewrite {
+pub(crate) enum PathRewrite {
     /// Left alone.
     #[default]
     Keep,
@@ -164,7 +161,7 @@ pub enum PathRewrite {
 
 /// Change of the host of a forwarded request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum HostRewrite {
+pub(crate) enum HostRewrite {
     /// Left alone.
     #[default]
     Keep,
@@ -176,20 +173,20 @@ pub enum HostRewrite {
 
 /// A redirect answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Redirect {
+pub(crate) struct Redirect {
     /// New host, with port if any; empty keeps it.
-    pub host: String,
+    pub(crate) host: String,
     /// New path.
-    pub path: RedirectPath,
+    pub(crate) path: RedirectPath,
     /// One of 301, 302, 303, 307, 308.
-    pub code: u16,
+    pub(crate) code: u16,
     /// Scheme becomes `https`.
-    pub https: bool,
+    pub(crate) https: bool,
 }
 
 /// Path of a redirect answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum RedirectPath {
+pub(crate) enum RedirectPath {
     /// As requested.
     #[default]
     Keep,
@@ -208,35 +205,35 @@ pub enum RedirectPath {
 
 /// Retries of a forwarded request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// Envoy's conditions, comma-separated.
-    pub retry_on: String,
+    pub(crate) retry_on: String,
     /// How many; `None` is Envoy's default of 1.
-    pub num_retries: Option<u32>,
+    pub(crate) num_retries: Option<u32>,
     /// Timeout of each try in milliseconds.
-    pub per_try_timeout_ms: Option<u64>,
+    pub(crate) per_try_timeout_ms: Option<u64>,
 }
 
 /// CORS policy of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Cors {
+pub(crate) struct Cors {
     /// Allowed origins, exact (or `*`).
-    pub origins: Vec<String>,
+    pub(crate) origins: Vec<String>,
     /// `Access-Control-Allow-Methods`.
-    pub methods: String,
+    pub(crate) methods: String,
     /// `Access-Control-Allow-Headers`.
-    pub headers: String,
+    pub(crate) headers: String,
     /// `Access-Control-Expose-Headers`.
-    pub exposed_headers: String,
+    pub(crate) exposed_headers: String,
     /// `Access-Control-Max-Age`.
-    pub max_age: String,
+    pub(crate) max_age: String,
     /// `Access-Control-Allow-Credentials`.
-    pub credentials: bool,
+    pub(crate) credentials: bool,
 }
 
 /// What a hashing load balancer hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HashKey {
+pub(crate) enum HashKey {
     /// A cookie, made by Envoy when absent and a lifetime is given.
     Cookie {
         /// Cookie name.
@@ -254,14 +251,14 @@ pub enum HashKey {
 
 /// One descriptor: all its actions must yield, else it is not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RateLimitEntry {
+pub(crate) struct RateLimitEntry {
     /// Entries of the descriptor, in order.
-    pub actions: Vec<RateLimitAction>,
+    pub(crate) actions: Vec<RateLimitAction>,
 }
 
 /// Where one entry of a descriptor comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum RateLimitAction {
+pub(crate) enum RateLimitAction {
     /// Cluster of the Envoy itself.
     SourceCluster,
     /// Cluster routed to.

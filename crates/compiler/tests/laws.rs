@@ -1,0 +1,156 @@
+//! Laws of the compiler, on random edits of every kind it reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nuncio_api::{Change, Object, ObjectKey};
+use nuncio_compiler::{Address, Compiler, Resource, ResourceName, Settings};
+use nuncio_testing::manifests;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+mod laws {
+    pub(crate) mod objects;
+}
+
+/// One step: an object appears, changes or goes.
+#[derive(Debug, Clone)]
+enum Edit {
+    Apply(Arc<Object>),
+    Delete(Index),
+}
+
+fn settings() -> Settings {
+    Settings {
+        resolve_defined_services: true,
+        auth: Some(Address::new("127.0.0.1", 8500)),
+        rate_limit: Some(Address::new("127.0.0.1", 8081)),
+        challenges: Some(Address::new("127.0.0.1", 8402)),
+        admin: Some(Address::new("127.0.0.1", 8877)),
+        ..Default::default()
+    }
+}
+
+fn script() -> impl Strategy<Value = Vec<Edit>> {
+    let apply = laws::objects::any().prop_map(|text| Edit::Apply(manifests::object(&text)));
+    let delete = any::<Index>().prop_map(Edit::Delete);
+    prop::collection::vec(prop_oneof![4 => apply, 1 => delete], 1..40)
+}
+
+/// The changes of a script, and the objects that are there at its end.
+fn changes(script: &[Edit]) -> (Vec<Change>, BTreeMap<ObjectKey, Arc<Object>>) {
+    let mut present: BTreeMap<ObjectKey, Arc<Object>> = BTreeMap::new();
+    let mut changes = Vec::new();
+    for edit in script {
+        match edit {
+            Edit::Apply(object) => {
+                present.insert(object.key(), object.clone());
+                changes.push(Change::Apply { object: object.clone(), findings: Vec::new() });
+            }
+            Edit::Delete(index) if !present.is_empty() => {
+                let key = index.get(&present.keys().cloned().collect::<Vec<_>>()).clone();
+                present.remove(&key);
+                changes.push(Change::Delete(key));
+            }
+            Edit::Delete(_) => {}
+        }
+    }
+    (changes, present)
+}
+
+type Snapshot = BTreeMap<ResourceName, Arc<Resource>>;
+
+fn snapshot(compiler: &Compiler) -> Snapshot {
+    compiler.resources().map(|resource| (resource.name.clone(), resource.clone())).collect()
+}
+
+fn apply_all(objects: impl Iterator<Item = Arc<Object>>) -> Compiler {
+    let mut compiler = Compiler::new(settings());
+    let changes = objects.map(|object| Change::Apply { object, findings: Vec::new() });
+    compiler.apply(changes.collect());
+    compiler
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..Default::default() })]
+
+    /// Applying changes one by one equals compiling what is left at the end.
+    /// Every object of these scripts can be used: a broken one would leave its
+    /// last good version, which is history on purpose.
+    #[test]
+    fn incremental_equals_full(script in script()) {
+        let (changes, present) = changes(&script);
+        let mut stepwise = Compiler::new(settings());
+        for change in changes {
+            stepwise.apply(vec![change]);
+        }
+        let full = apply_all(present.into_values());
+        let (a, b) = (snapshot(&stepwise), snapshot(&full));
+        prop_assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+        for (name, resource) in &a {
+            prop_assert!(resource == &b[name], "{} differs", name);
+        }
+        prop_assert_eq!(stepwise.diagnostics(), full.diagnostics());
+    }
+
+    /// The order in which objects arrive does not show in the result.
+    #[test]
+    fn order_of_events_does_not_matter(script in script(), seed in any::<u64>()) {
+        let (_, present) = changes(&script);
+        let mut shuffled: Vec<_> = present.values().cloned().collect();
+        shuffled.sort_by_key(|object| {
+            let text = format!("{seed}{}", object.key());
+            text.bytes().fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()))
+        });
+        let sorted = apply_all(present.into_values());
+        let other = apply_all(shuffled.into_iter());
+        prop_assert_eq!(snapshot(&sorted), snapshot(&other));
+        prop_assert_eq!(sorted.diagnostics(), other.diagnostics());
+    }
+
+    /// The deltas of single steps, laid over each other, are the result.
+    #[test]
+    fn deltas_add_up(script in script()) {
+        let (changes, _) = changes(&script);
+        let mut compiler = Compiler::new(settings());
+        let mut held = Snapshot::new();
+        for change in changes {
+            let delta = compiler.apply(vec![change]);
+            for resource in delta.changed {
+                held.insert(resource.name.clone(), resource);
+            }
+            for name in delta.removed {
+                prop_assert!(held.remove(&name).is_some(), "{} was never there", name);
+            }
+        }
+        let now: BTreeMap<_, _> =
+            snapshot(&compiler).into_iter().map(|(name, r)| (name, r.bytes.clone())).collect();
+        let held: BTreeMap<_, _> =
+            held.into_iter().map(|(name, r)| (name, r.bytes.clone())).collect();
+        prop_assert_eq!(held, now);
+    }
+
+    /// Applying the same object again changes nothing.
+    #[test]
+    fn nothing_changes_twice(script in script()) {
+        let (changes, present) = changes(&script);
+        let mut compiler = Compiler::new(settings());
+        compiler.apply(changes);
+        let again = present.into_values().map(|object| Change::Apply { object, findings: Vec::new() });
+        let delta = compiler.apply(again.collect());
+        prop_assert_eq!(delta, nuncio_compiler::Delta::default());
+    }
+}
+
+#[test]
+fn a_broken_object_keeps_its_last_good_version() {
+    let good = "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {name: m, namespace: default}\nspec: {hostname: '*', prefix: /a/, service: a}\n";
+    let bad = good.replace("prefix: /a/", "prefix: '(', prefix_regex: true");
+    let mut compiler = apply_all([manifests::object(good)].into_iter());
+    let before = snapshot(&compiler);
+    let delta = compiler.apply(manifests::changes(&bad));
+    assert_eq!(delta.changed, Vec::new());
+    assert_eq!(snapshot(&compiler), before);
+    let codes: Vec<_> = delta.report.iter().flat_map(|(_, list)| list).map(|d| d.code).collect();
+    assert!(codes.contains(&"invalid-regex") && codes.contains(&"last-good-kept"), "{codes:?}");
+}

@@ -1,0 +1,193 @@
+//! Random objects of every kind, over few names, so that they meet.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const HEAD: &str = "apiVersion: getambassador.io/v3alpha1\n";
+
+/// Returns one object as YAML.
+pub(crate) fn any() -> impl Strategy<Value = String> {
+    prop_oneof![
+        12 => mapping(),
+        3 => host(),
+        2 => listener(),
+        2 => service(),
+        2 => slice(),
+        1 => ingress(),
+        1 => tcp_mapping(),
+        1 => tls_context(),
+        1 => module(),
+        1 => plug_in(),
+        1 => policy(),
+    ]
+}
+
+fn name() -> impl Strategy<Value = &'static str> {
+    select(vec!["a", "b", "c", "d"])
+}
+
+fn namespace() -> impl Strategy<Value = &'static str> {
+    select(vec!["default", "other"])
+}
+
+fn object(kind: &str, name: &str, namespace: &str, labels: &str, spec: &str) -> String {
+    format!(
+        "{HEAD}kind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}}}\nspec: {{{spec}}}\n"
+    )
+}
+
+fn mapping() -> impl Strategy<Value = String> {
+    let host = select(vec![
+        "",
+        "hostname: '*', ",
+        "hostname: a.com, ",
+        "hostname: '*.com', ",
+        "host: 'a.*', host_regex: true, ",
+    ]);
+    let prefix = select(vec!["/", "/a/", "/a/b/", "/.well-known/acme-challenge/"]);
+    let service = select(vec!["a", "b:8080", "https://c", "a.other", "10.0.0.1", "bad:port"]);
+    let extra = select(vec![
+        "",
+        ", weight: 10",
+        ", weight: 50",
+        ", shadow: true",
+        ", host_redirect: true",
+        ", precedence: 1",
+        ", headers: {x-a: b}",
+        ", regex_headers: {x-a: 'b.*'}",
+        ", connect_timeout_ms: 1000",
+        ", resolver: endpoint",
+        ", resolver: nobody",
+        ", tls: a",
+        ", bypass_auth: true",
+        ", prefix_exact: true",
+        ", grpc: true",
+        ", resolver: endpoint, load_balancer: {policy: ring_hash, header: x-h}",
+        ", labels: {ambassador: [{g: [{generic_key: {value: v}}]}]}",
+        ", method: GET, query_parameters: {q: v}",
+        ", stats_name: s",
+    ]);
+    let labels = select(vec!["", "l: x"]);
+    (name(), namespace(), host, prefix, service, extra, labels).prop_map(
+        |(name, namespace, host, prefix, service, extra, labels)| {
+            let spec = format!("{host}prefix: {prefix}, service: '{service}'{extra}");
+            object("Mapping", name, namespace, labels, &spec)
+        },
+    )
+}
+
+fn host() -> impl Strategy<Value = String> {
+    let hostname = select(vec!["'*'", "a.com", "'*.com'", "'a.com:8443'", "b.org"]);
+    let extra = select(vec![
+        "",
+        ", mappingSelector: {matchLabels: {l: x}}",
+        ", tlsSecret: {name: s}",
+        ", requestPolicy: {insecure: {action: Route}}",
+        ", requestPolicy: {insecure: {action: Reject}}",
+        ", acmeProvider: {email: a@b.c}",
+    ]);
+    (name(), namespace(), hostname, extra).prop_map(|(name, namespace, hostname, extra)| {
+        object("Host", name, namespace, "", &format!("hostname: {hostname}{extra}"))
+    })
+}
+
+fn listener() -> impl Strategy<Value = String> {
+    let port = select(vec![8080, 8443]);
+    let protocol = select(vec!["HTTP", "HTTPS", "TCP", "HTTPSPROXY"]);
+    let model = select(vec!["XFP", "SECURE", "INSECURE"]);
+    let from = select(vec!["SELF", "ALL"]);
+    let extra = select(vec!["", ", l7Depth: 1"]);
+    (name(), namespace(), port, protocol, model, from, extra).prop_map(
+        |(name, namespace, port, protocol, model, from, extra)| {
+            let spec = format!(
+                "port: {port}, protocol: {protocol}, securityModel: {model}, hostBinding: {{namespace: {{from: {from}}}}}{extra}"
+            );
+            object("Listener", name, namespace, "", &spec)
+        },
+    )
+}
+
+fn service() -> impl Strategy<Value = String> {
+    let port = select(vec!["80", "8080", "443"]);
+    (name(), namespace(), port).prop_map(|(name, namespace, port)| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{ports: [{{name: http, port: {port}, targetPort: 9000}}]}}\n")
+    })
+}
+
+fn slice() -> impl Strategy<Value = String> {
+    let address = select(vec!["10.1.0.1", "10.1.0.2"]);
+    (name(), name(), namespace(), address, any::<bool>()).prop_map(
+        |(name, of, namespace, address, ready)| {
+            format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {of}}}}}\naddressType: IPv4\nendpoints: [{{addresses: [{address}], conditions: {{ready: {ready}}}}}]\nports: [{{name: http, port: 9000}}]\n")
+        },
+    )
+}
+
+fn ingress() -> impl Strategy<Value = String> {
+    let host = select(vec!["", "host: a.com, ", "host: '*.com', "]);
+    let port = select(vec!["number: 80", "name: http"]);
+    let tls = select(vec!["", "tls: [{hosts: [a.com], secretName: s}]"]);
+    (name(), namespace(), host, port, tls).prop_map(|(name, namespace, host, port, tls)| {
+        format!("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: {namespace}, annotations: {{kubernetes.io/ingress.class: ambassador}}}}\nspec:\n  {tls}\n  rules: [{{{host}http: {{paths: [{{path: /i/, pathType: Prefix, backend: {{service: {{name: a, port: {{{port}}}}}}}}}]}}}}]\n")
+    })
+}
+
+fn tcp_mapping() -> impl Strategy<Value = String> {
+    let extra = select(vec!["", ", weight: 20", ", host: a.com", ", tls: a"]);
+    (name(), namespace(), extra).prop_map(|(name, namespace, extra)| {
+        object("TCPMapping", name, namespace, "", &format!("port: 9001, service: 'a:80'{extra}"))
+    })
+}
+
+fn tls_context() -> impl Strategy<Value = String> {
+    let spec = select(vec!["sni: up.com", "secret: s", "hosts: [a.com]"]);
+    (name(), namespace(), spec)
+        .prop_map(|(name, namespace, spec)| object("TLSContext", name, namespace, "", spec))
+}
+
+fn module() -> impl Strategy<Value = String> {
+    let config = select(vec![
+        "",
+        "cluster_request_timeout_ms: 1000",
+        "add_linkerd_headers: true",
+        "use_remote_address: false",
+        "diagnostics: {enabled: true}",
+        "ip_allow: [{peer: nonsense}]",
+        "retry_policy: {retry_on: 5xx}",
+        "readiness_probe: {enabled: false}",
+        "default_labels: {ambassador: {defaults: [{remote_address: {key: remote_address}}]}}",
+    ]);
+    (namespace(), config).prop_map(|(namespace, config)| {
+        object("Module", "ambassador", namespace, "", &format!("config: {{{config}}}"))
+    })
+}
+
+fn plug_in() -> impl Strategy<Value = String> {
+    let kind = select(vec![
+        ("AuthService", "auth_service: 'a:3000', proto: grpc, protocol_version: v3"),
+        ("AuthService", "auth_service: 'a:3000', proto: grpc"),
+        ("AuthService", "auth_service: b, timeout_ms: 100"),
+        ("RateLimitService", "service: 'a:5000', protocol_version: v3"),
+        ("RateLimitService", "service: 'a:5000', protocol_version: v2"),
+        ("LogService", "service: 'a:5001', driver: tcp, protocol_version: v3, driver_config: {}"),
+        ("TracingService", "service: 'a:9411', driver: zipkin"),
+        ("KubernetesEndpointResolver", ""),
+        ("ConsulResolver", "address: 'c:8500', datacenter: dc1"),
+    ]);
+    (name(), namespace(), kind)
+        .prop_map(|(name, namespace, (kind, spec))| object(kind, name, namespace, "", spec))
+}
+
+fn policy() -> impl Strategy<Value = String> {
+    let kind = select(vec![
+        ("Filter", "APIKey: {keys: [{secretName: s}]}"),
+        ("FilterPolicy", "rules: [{host: '*', path: '*', filters: [{name: a}]}]"),
+        (
+            "RateLimit",
+            "domain: ambassador, limits: [{pattern: [{generic_key: v}], rate: 5, unit: minute}]",
+        ),
+        ("RateLimit", "limits: [{pattern: [{generic_key: v}], rate: 5, unit: fortnight}]"),
+    ]);
+    (name(), namespace(), kind)
+        .prop_map(|(name, namespace, (kind, spec))| object(kind, name, namespace, "", spec))
+}
