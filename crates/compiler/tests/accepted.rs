@@ -1,8 +1,7 @@
 //! Envoy takes what the compiler emits.
 
-mod support {
-    pub(crate) mod snapshot;
-}
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use nuncio_compiler::{Address, Compiler, Settings};
 use nuncio_testing::manifests;
@@ -22,7 +21,7 @@ fn accepted(text: &str) {
     let mut compiler = Compiler::new(settings());
     compiler.apply(manifests::changes(text));
     let resources: Vec<_> = compiler.resources().cloned().collect();
-    support::snapshot::validate(&resources).expect("Envoy takes the resources");
+    snapshot::validate(&resources).expect("Envoy takes the resources");
 }
 
 #[test]

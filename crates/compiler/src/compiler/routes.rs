@@ -107,6 +107,7 @@ impl Routes {
             None => (None, Vec::new()),
         };
         reports.set_item(id, Pass::Mapping, findings);
+        reports.set_item(id, Pass::Attachment, Vec::new());
         if let Some(old) = self.mappings.remove(id) {
             if let Some(built) = self.groups.get_mut(&old.group) {
                 built.members.remove(id);
@@ -285,6 +286,9 @@ impl Routes {
 
 impl Built {
     fn rebuild(&mut self, id: GroupId, stage: &Stage, clusters: &Clusters, reports: &mut Reports) {
+        for id in self.members.keys() {
+            reports.set_item(id, Pass::Attachment, Vec::new());
+        }
         self.group = Group::of(self.members.values());
         self.place = self.group.first().map(|first| Reverse((first.rank.clone(), id)));
         let mut by_item: BTreeMap<ItemId, Vec<Diagnostic>> = BTreeMap::new();

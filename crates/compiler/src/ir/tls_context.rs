@@ -59,7 +59,6 @@ pub(crate) fn is_pem(bytes: &[u8], kind: &str) -> bool {
 /// A context with its resolved settings, or why it has none.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    pub(crate) item: Option<Item>,
     pub(crate) spec: api::TlsContext,
     pub(crate) namespace: String,
     resolved: Option<Common>,
@@ -125,12 +124,7 @@ impl Contexts {
                 None
             }
         };
-        let context = Context {
-            item: item.cloned(),
-            spec: spec.clone(),
-            namespace: namespace.to_owned(),
-            resolved,
-        };
+        let context = Context { spec: spec.clone(), namespace: namespace.to_owned(), resolved };
         self.by_name.insert(name, context);
     }
 

@@ -6,7 +6,7 @@ use proptest::sample::select;
 const HEAD: &str = "apiVersion: getambassador.io/v3alpha1\n";
 
 /// Returns one object as YAML.
-pub(crate) fn any() -> impl Strategy<Value = String> {
+pub(crate) fn any_object() -> impl Strategy<Value = String> {
     prop_oneof![
         12 => mapping(),
         3 => host(),

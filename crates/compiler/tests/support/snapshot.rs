@@ -93,7 +93,10 @@ pub(crate) fn bootstrap(resources: &[Arc<Resource>]) -> anyhow::Result<Bootstrap
     })
 }
 
-fn decode<M: Message + Default>(resources: &[Arc<Resource>], of: TypeUrl) -> anyhow::Result<Vec<M>> {
+fn decode<M: Message + Default>(
+    resources: &[Arc<Resource>],
+    of: TypeUrl,
+) -> anyhow::Result<Vec<M>> {
     resources
         .iter()
         .filter(|resource| resource.name.type_url == of)
