@@ -7,7 +7,7 @@ use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey};
 
 use crate::ir::endpoints::Services;
 use crate::ir::item::{Item, ItemId};
-use crate::ir::scene::{self, Scene};
+use crate::ir::scene::{self, Profile, Scene};
 use crate::ir::tls_context::{SecretName, Secrets};
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
@@ -70,6 +70,9 @@ pub struct Compiler {
     /// Mappings of the gateway itself.
     internal: BTreeMap<ItemId, Item>,
     routes: Routes,
+    /// Encoded routes of virtual hosts by Host, profile, and whether challenges
+    /// are answered first.
+    bodies: BTreeMap<(ItemId, Profile, bool), Arc<Vec<u8>>>,
     clusters: Clusters,
     published: Published,
     reports: Reports,
@@ -102,6 +105,7 @@ impl Compiler {
             scene: None,
             internal: BTreeMap::new(),
             routes: Routes::default(),
+            bodies: BTreeMap::new(),
             clusters: Clusters::default(),
             published: Published::default(),
             reports: Reports::default(),

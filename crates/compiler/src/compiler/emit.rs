@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use nuncio_api::{Kind, ObjectKey, Spec};
 
+use super::routes::Piece;
 use super::{Compiler, Dirty, Pass};
 use crate::envoy;
 use crate::ir::item::ItemId;
 use crate::ir::limits;
 use crate::ir::policies::Policy;
 use crate::ir::route::{Action, AuthOverride, Forward, PathMatch, Route, RouteMatch};
-use crate::ir::scene::{self, RouteTable, Scene};
+use crate::ir::scene::{self, RouteTable, Scene, VirtualHost};
 use crate::ir::tls_context::{self, SecretName, SecretUse};
 use crate::{ResourceName, TypeUrl, names};
 
@@ -48,36 +49,51 @@ impl Compiler {
 
     /// Emits the route configurations that hold one of the Hosts.
     pub(super) fn emit_tables(&mut self, scene: &Scene, hosts: &BTreeSet<ItemId>, all: bool) {
+        if all {
+            self.bodies.clear();
+        } else {
+            self.bodies.retain(|(host, ..), _| !hosts.contains(host));
+        }
         let challenge = self.settings.challenges.as_ref().map(|address| {
             let (prefix, target) = scene::challenge_target(address);
-            let mut bytes = Vec::new();
-            let route = challenge_route(prefix, &target.name, scene.stage.auth);
-            envoy::route::append_route(&route, &mut bytes);
-            bytes
+            Piece::of(&challenge_route(prefix, &target.name, scene.stage.auth))
         });
         for table in &scene.tables {
             let mut members = table.virtual_hosts.iter().filter_map(|host| host.host.as_ref());
             if all || members.any(|host| hosts.contains(host)) {
-                let bytes = self.table(table, challenge.as_deref().unwrap_or_default());
+                let bytes = self.table(table, challenge.as_ref());
                 let name = ResourceName::new(TypeUrl::RouteConfiguration, table.name.clone());
                 self.published.set(name, bytes, table.sources.clone());
             }
         }
     }
 
-    fn table(&self, table: &RouteTable, challenge: &[u8]) -> Vec<u8> {
+    fn table(&mut self, table: &RouteTable, challenge: Option<&Piece>) -> Vec<u8> {
         let mut bytes = envoy::route::begin_configuration(&table.name, table.offers_http3);
         for host in &table.virtual_hosts {
-            let mut parts: Vec<&[u8]> = Vec::new();
-            if host.challenges {
-                parts.push(challenge);
-            }
-            if let Some(id) = &host.host {
-                parts.extend(self.routes.encoded(id).map(|encoded| encoded.get(host.profile)));
-            }
-            envoy::route::append_virtual_host(&host.name, &host.domain, &parts, &mut bytes);
+            let body = self.body(host, challenge.filter(|_| host.challenges));
+            envoy::route::append_virtual_host(&host.name, &host.domain, &body, &mut bytes);
         }
         bytes
+    }
+
+    /// The routes of a virtual host; chains that want the same share them.
+    fn body(&mut self, host: &VirtualHost, challenge: Option<&Piece>) -> Arc<Vec<u8>> {
+        let key = host.host.clone().map(|id| (id, host.profile, challenge.is_some()));
+        if let Some(body) = key.as_ref().and_then(|key| self.bodies.get(key)) {
+            return body.clone();
+        }
+        let held = host.host.iter().flat_map(|id| self.routes.encoded(id));
+        let entries: Vec<_> = challenge
+            .into_iter()
+            .chain(held.flat_map(|encoded| encoded.get(host.profile)))
+            .map(Piece::entry)
+            .collect();
+        let body = Arc::new(envoy::route::body(&entries));
+        if let Some(key) = key {
+            self.bodies.insert(key, body.clone());
+        }
+        body
     }
 
     /// Emits endpoint sets of touched Services and of new clusters.

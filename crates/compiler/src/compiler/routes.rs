@@ -9,6 +9,7 @@ use nuncio_api::{Diagnostic, ObjectKey};
 use super::clusters::Clusters;
 use super::reports::{Pass, Reports};
 use crate::envoy;
+use crate::envoy::route_index::{PathCondition, RouteEntry};
 use crate::ir::endpoints::Services;
 use crate::ir::glob;
 use crate::ir::group::{ACME_PREFIX, Group};
@@ -23,16 +24,45 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Routes of one group, encoded for each profile in use.
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
-    by_profile: Vec<(Profile, Vec<u8>)>,
+    by_profile: Vec<(Profile, Vec<Piece>)>,
+}
+
+/// One encoded route, with what an index must know of it.
+#[derive(Debug)]
+pub(super) struct Piece {
+    path: PathMatch,
+    case_sensitive: bool,
+    encoded: Vec<u8>,
+}
+
+impl Piece {
+    /// Encodes a route.
+    pub(super) fn of(route: &Route) -> Self {
+        Self {
+            path: route.matches.path.clone(),
+            case_sensitive: route.matches.case_sensitive,
+            encoded: envoy::route::encode(route),
+        }
+    }
+
+    /// The route as the index reads it.
+    pub(super) fn entry(&self) -> RouteEntry<'_> {
+        let path = match &self.path {
+            PathMatch::Prefix(text) => PathCondition::Prefix(text),
+            PathMatch::Exact(text) => PathCondition::Exact(text),
+            PathMatch::Regex(pattern) => PathCondition::Regex(pattern),
+        };
+        RouteEntry { path, case_sensitive: self.case_sensitive, encoded: &self.encoded }
+    }
 }
 
 impl Encoded {
-    /// The encoded routes for a profile.
-    pub(super) fn get(&self, profile: Profile) -> &[u8] {
+    /// The encoded routes for a profile, in order.
+    pub(super) fn get(&self, profile: Profile) -> &[Piece] {
         self.by_profile
             .iter()
             .find(|(known, _)| *known == profile)
-            .map_or(&[], |(_, bytes)| bytes.as_slice())
+            .map_or(&[], |(_, pieces)| pieces.as_slice())
     }
 }
 
@@ -310,11 +340,8 @@ impl Built {
         }
         let routes = self.group.routes(stage, &|item| clusters.published(item));
         let encode = |profile: &Profile| {
-            let mut bytes = Vec::with_capacity(256);
-            for route in variants(&routes, *profile, stage) {
-                envoy::route::append_route(&route, &mut bytes);
-            }
-            (*profile, bytes)
+            let pieces = variants(&routes, *profile, stage).iter().map(Piece::of).collect();
+            (*profile, pieces)
         };
         self.encoded =
             Arc::new(Encoded { by_profile: stage.profiles.iter().map(encode).collect() });

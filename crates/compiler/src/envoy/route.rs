@@ -10,6 +10,7 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 use prost::encoding::WireType;
 
+use super::route_index::{RouteEntry, RouteTable};
 use super::{any, any_encoded, append_any_map, append_encoded, append_text_map};
 use super::{bool_value, http_filter, millis, u32_value};
 use crate::ir::route::{
@@ -31,8 +32,8 @@ const CONTEXT_EXTENSIONS: u32 = 1;
 /// `ExtAuthzPerRoute.check_settings`.
 const CHECK_SETTINGS: u32 = 2;
 
-/// Appends one route to the encoded routes of a virtual host.
-pub(crate) fn append_route(route: &Route, out: &mut Vec<u8>) {
+/// Encodes one route.
+pub(crate) fn encode(route: &Route) -> Vec<u8> {
     let message = pb::Route {
         name: route.name.clone(),
         r#match: Some(route_match(&route.matches, route)),
@@ -57,30 +58,40 @@ pub(crate) fn append_route(route: &Route, out: &mut Vec<u8>) {
     if let Some(auth) = auth_override(&route.auth) {
         filters.push((http_filter::EXT_AUTHZ, auth));
     }
-    if filters.is_empty() {
-        super::append_message(ROUTES, &message, out);
-        return;
-    }
     let mut encoded = message.encode_to_vec();
     append_any_map(PER_FILTER, filters, &mut encoded);
-    append_encoded(ROUTES, &encoded, out);
+    encoded
 }
 
-/// Appends one virtual host, its routes given encoded, to a configuration.
-pub(crate) fn append_virtual_host(name: &str, domain: &str, routes: &[&[u8]], out: &mut Vec<u8>) {
+/// Returns the routes of a virtual host as its fields: a list, or above a
+/// number of routes a tree that leads to short lists.
+pub(crate) fn body(routes: &[RouteEntry<'_>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    match RouteTable::plan(routes) {
+        RouteTable::Indexed(index) => index.append_matcher(routes, &mut body),
+        RouteTable::Linear { .. } => {
+            body.reserve(routes.iter().map(|route| route.encoded.len() + 4).sum());
+            for route in routes {
+                append_encoded(ROUTES, route.encoded, &mut body);
+            }
+        }
+    }
+    body
+}
+
+/// Appends one virtual host, its routes given as fields, to a configuration.
+pub(crate) fn append_virtual_host(name: &str, domain: &str, body: &[u8], out: &mut Vec<u8>) {
     let head = pb::VirtualHost {
         name: name.to_owned(),
         domains: vec![domain.to_owned()],
         ..Default::default()
     };
-    let length = head.encoded_len() + routes.iter().map(|part| part.len()).sum::<usize>();
+    let length = head.encoded_len() + body.len();
     prost::encoding::encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, out);
     prost::encoding::encode_varint(length as u64, out);
     out.reserve(length);
     head.encode(out).expect("a Vec grows as needed");
-    for part in routes {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(body);
 }
 
 /// Begins the encoding of a route configuration.

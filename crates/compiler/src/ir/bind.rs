@@ -335,7 +335,7 @@ impl Binder<'_, '_> {
             }
             let (shared, members) = by_sni.entry(sni).or_insert_with(|| (tls.clone(), Vec::new()));
             let twin = |other: &&Host| other.hostname.eq_ignore_ascii_case(&host.hostname);
-            if members.iter().any(|other| twin(&other)) {
+            if members.iter().any(twin) {
                 self.refuse(host, "duplicate-hostname", "another Host has this hostname");
             } else if shared != tls {
                 self.refuse(

@@ -76,17 +76,17 @@ pub(crate) fn read<'a>(
         for (index, given) in spec.limits.iter().enumerate() {
             match limit(item, index, given) {
                 Ok(limit) => domain.limits.push(limit),
-                Err(finding) => findings.push(finding),
+                Err(finding) => findings.push(*finding),
             }
         }
     }
     domains
 }
 
-fn limit(item: &Item, index: usize, given: &api::Limit) -> Result<Limit, Diagnostic> {
+fn limit(item: &Item, index: usize, given: &api::Limit) -> Result<Limit, Box<Diagnostic>> {
     let error = |field: &str, message: String, remedy| {
         let field = format!("spec.limits[{index}].{field}");
-        item.error("invalid-limit", &field, message, remedy)
+        Box::new(item.error("invalid-limit", &field, message, remedy))
     };
     let unit = given.unit.as_deref().unwrap_or_default();
     let unit = Unit::parse(unit).ok_or_else(|| {

@@ -132,9 +132,8 @@ pub(crate) fn parse(
     if *resolver != Resolver::Consul && !stage.defaults.own_namespace_resolution {
         service.qualify(item.namespace(), &stage.namespace);
     }
-    let load_balancer = match load_balancer(item, spec, stage, resolver, &mut findings) {
-        Ok(given) => given,
-        Err(()) => return (None, findings),
+    let Ok(load_balancer) = load_balancer(item, spec, stage, resolver, &mut findings) else {
+        return (None, findings);
     };
     let mut mapping = Mapping {
         role,

@@ -323,7 +323,7 @@ fn internal_mappings(settings: &Settings, module: &api::AmbassadorModule) -> Vec
         let prefix = route.prefix.clone().unwrap_or_else(|| prefix.to_owned());
         let spec = api::Mapping {
             service: route.service.clone().unwrap_or_else(|| admin.to_string()),
-            rewrite: Some(route.rewrite.clone().unwrap_or_else(|| prefix.clone())),
+            rewrite: Some(route.rewrite.unwrap_or_else(|| prefix.clone())),
             prefix,
             hostname: Some("*".to_owned()),
             timeout_ms: Some(10_000),
