@@ -180,14 +180,7 @@ fn read_spec(
     faults: &mut Vec<Fault>,
 ) -> Option<Spec> {
     if !kind.has_spec() {
-        return match kind {
-            Kind::ConfigMap => whole::<ConfigMap>(root, faults).map(Spec::ConfigMap),
-            Kind::EndpointSlice => whole::<EndpointSlice>(root, faults).map(Spec::EndpointSlice),
-            Kind::Endpoints => whole::<Endpoints>(root, faults).map(Spec::Endpoints),
-            Kind::Namespace => whole::<Namespace>(root, faults).map(Spec::Namespace),
-            Kind::Secret => whole::<Secret>(root, faults).map(Spec::Secret),
-            _ => whole::<Service>(root, faults).map(Spec::Service),
-        };
+        return read_whole(kind, root, faults);
     }
     let mut body = match root.remove("spec") {
         None | Some(Value::Null) => Value::Object(Map::new()),
@@ -202,8 +195,33 @@ fn read_spec(
     }
     versions::convert(kind, version, &mut body, faults);
     let before = faults.len();
-    let ports = body.get("port").is_some();
-    let spec = match kind {
+    let port_given = body.get("port").is_some();
+    let spec = read_body(kind, name, body, faults)?;
+    // A field of the wrong type is reported as that, not as missing too.
+    let wrong: Vec<String> = faults[before..].iter().map(|fault| fault.field.clone()).collect();
+    faults.extend(
+        required::check(&spec, port_given)
+            .into_iter()
+            .filter(|fault| !wrong.contains(&fault.field)),
+    );
+    Some(spec)
+}
+
+/// Reads a kind that keeps its fields beside `metadata`.
+fn read_whole(kind: Kind, root: Map<String, Value>, faults: &mut Vec<Fault>) -> Option<Spec> {
+    match kind {
+        Kind::ConfigMap => whole::<ConfigMap>(root, faults).map(Spec::ConfigMap),
+        Kind::EndpointSlice => whole::<EndpointSlice>(root, faults).map(Spec::EndpointSlice),
+        Kind::Endpoints => whole::<Endpoints>(root, faults).map(Spec::Endpoints),
+        Kind::Namespace => whole::<Namespace>(root, faults).map(Spec::Namespace),
+        Kind::Secret => whole::<Secret>(root, faults).map(Spec::Secret),
+        _ => whole::<Service>(root, faults).map(Spec::Service),
+    }
+}
+
+/// Reads a kind that keeps its fields in `spec`.
+fn read_body(kind: Kind, name: &str, body: Value, faults: &mut Vec<Fault>) -> Option<Spec> {
+    match kind {
         Kind::AuthService => part::<AuthService>(body, faults).map(Spec::AuthService),
         Kind::ConsulResolver => part::<ConsulResolver>(body, faults).map(Spec::ConsulResolver),
         Kind::DevPortal => part::<DevPortal>(body, faults).map(Spec::DevPortal),
@@ -235,13 +253,7 @@ fn read_spec(
         | Kind::Namespace
         | Kind::Secret
         | Kind::Service => None,
-    }?;
-    // A field of the wrong type is reported as that, not as missing too.
-    let wrong: Vec<String> = faults[before..].iter().map(|fault| fault.field.clone()).collect();
-    faults.extend(
-        required::check(&spec, ports).into_iter().filter(|fault| !wrong.contains(&fault.field)),
-    );
-    Some(spec)
+    }
 }
 
 /// Reads `spec`; unknown fields are reported.

@@ -10,7 +10,7 @@ use crate::decode::child;
 /// Returns the line of each field of the `nth` document in a text that parsed
 /// before. Keys are paths such as `spec.headers["x-a"]`.
 pub(super) fn table(text: &str, first_line: u32, nth: usize) -> BTreeMap<String, u32> {
-    let mut table = BTreeMap::new();
+    let mut table = Table { lines: BTreeMap::new(), budget: BYTES_MAX };
     let mut stack: Vec<Place> = Vec::new();
     let mut document = 0;
     for event in Parser::new(StrInput::new(text)) {
@@ -44,7 +44,7 @@ pub(super) fn table(text: &str, first_line: u32, nth: usize) -> BTreeMap<String,
             _ => {}
         }
     }
-    table
+    table.lines
 }
 
 /// Returns the path of `field` below `path`.
@@ -57,32 +57,54 @@ pub(super) fn join(path: &str, field: &str) -> String {
     }
 }
 
+/// The lines so far. Paths repeat the keys around them, so text made for it
+/// could make them many times its own size: they have a budget.
+struct Table {
+    lines: BTreeMap<String, u32>,
+    budget: usize,
+}
+
+impl Table {
+    fn insert(&mut self, path: &str, line: u32) {
+        if let Some(rest) = self.budget.checked_sub(path.len()) {
+            self.budget = rest;
+            self.lines.insert(path.to_owned(), line);
+        }
+    }
+}
+
 enum Place {
     List { path: String, next: usize },
     Map { path: String, key: Option<String> },
 }
 
 /// Takes a scalar as a key; `false` when a value is due.
-fn name(stack: &mut [Place], text: &str, line: u32, table: &mut BTreeMap<String, u32>) -> bool {
+fn name(stack: &mut [Place], text: &str, line: u32, table: &mut Table) -> bool {
     let Some(Place::Map { path, key: key @ None }) = stack.last_mut() else {
         return false;
     };
-    let full = child(path, text);
-    table.insert(full.clone(), line);
+    let full = if path.len() + text.len() <= PATH_MAX { child(path, text) } else { path.clone() };
+    table.insert(&full, line);
     *key = Some(full);
     true
 }
 
 /// Returns the path of the value that begins here.
-fn enter(stack: &mut [Place], line: u32, table: &mut BTreeMap<String, u32>) -> String {
+fn enter(stack: &mut [Place], line: u32, table: &mut Table) -> String {
     match stack.last_mut() {
         None => String::new(),
         Some(Place::List { path, next }) => {
             let full = format!("{path}[{next}]");
             *next += 1;
-            table.insert(full.clone(), line);
+            table.insert(&full, line);
             full
         }
         Some(Place::Map { key, .. }) => key.take().unwrap_or_default(),
     }
 }
+
+/// Bytes of a path at most; fields further down share the line of one above.
+const PATH_MAX: usize = 1024;
+
+/// Bytes of all paths of one document at most.
+const BYTES_MAX: usize = 32 << 20;

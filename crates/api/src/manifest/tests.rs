@@ -177,6 +177,17 @@ fn alias_bombs_are_refused_in_little_time() {
 }
 
 #[test]
+fn long_keys_cannot_blow_up_the_table_of_lines() {
+    let long = "k".repeat(1 << 20);
+    let text = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {{{long}: [{}]}}\n- {{kind: Host}}\n",
+        vec!["1"; 100_000].join(",")
+    );
+    let manifest = yaml(&text);
+    assert!(manifest.findings.len() == 2 && !manifest.partial);
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     for text in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(50_000)] {
         let manifest = yaml(&text);
