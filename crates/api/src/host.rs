@@ -191,3 +191,37 @@ pub struct PreviewUrl {
     )]
     pub kind: Option<String>,
 }
+
+/// Returns the name of the Secret in which a Host with ACME, and without
+/// `tlsSecret`, keeps its certificate.
+///
+/// Shape: the hostname in lower case without port and final dot; the colons of
+/// an IPv6 address, which no object may have in its name, become `-`.
+pub fn default_tls_secret(hostname: &str) -> String {
+    let text = hostname.trim();
+    let unbracketed = |text: &'_ str| text.trim_matches(['[', ']']).to_owned();
+    let bare = match text.rsplit_once(':') {
+        _ if unbracketed(text).parse::<std::net::Ipv6Addr>().is_ok() => unbracketed(text),
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => unbracketed(name),
+        _ => text.to_owned(),
+    };
+    bare.trim_end_matches('.').to_ascii_lowercase().replace(':', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_kept_under_the_bare_hostname() {
+        for (hostname, secret) in [
+            ("WWW.Example.com:8443", "www.example.com"),
+            ("example.com.", "example.com"),
+            ("2001:db8::1", "2001-db8--1"),
+            ("[2001:db8::1]:443", "2001-db8--1"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(default_tls_secret(hostname), secret);
+        }
+    }
+}

@@ -54,6 +54,7 @@ pub use filter::Filter;
 pub use filter_policy::FilterPolicy;
 pub use host::{
     AcmeProvider, Host, HostTls, InsecureAction, InsecurePolicy, PreviewUrl, RequestPolicy,
+    default_tls_secret,
 };
 pub use ip_rules::{IpRule, IpRules};
 pub use labels::{

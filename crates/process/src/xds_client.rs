@@ -240,4 +240,3 @@ fn node(options: &Options) -> Node {
         ..Node::default()
     }
 }
-

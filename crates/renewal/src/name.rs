@@ -107,8 +107,7 @@ pub fn account_secret(authority: &str, email: Option<&str>) -> String {
 /// Returns a Secret's name for a hostname: the `tlsSecret` that AES assumes
 /// when a Host with ACME names none.
 pub fn tls_secret(hostname: &Name) -> String {
-    // An IPv6 address is the only name with a byte that Kubernetes refuses.
-    bounded(&hostname.as_str().replace(':', "-"))
+    nuncio_api::default_tls_secret(hostname.as_str())
 }
 
 /// Turns every byte outside `[a-z0-9.]` into `-` and two hexadecimal digits.

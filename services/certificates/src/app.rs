@@ -38,7 +38,7 @@ pub struct Bound {
 pub async fn start(settings: Settings, context: &Context) -> anyhow::Result<Bound> {
     let folder = FolderSettings {
         folder: settings.objects.folder.clone(),
-        state: settings.objects.state.clone(),
+        state: settings.objects.state(),
         default_namespace: settings.objects.namespace.clone(),
     };
     let source = Source::folder(folder, context).await?;

@@ -45,11 +45,12 @@ pub struct Listen {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Objects {
     /// Folder of YAML to read objects from.
-    #[arg(long, env = "NUNCIO_FOLDER", default_value = ".")]
+    #[arg(long = "config-dir", env = "AMBASSADOR_CONFIG_DIR", default_value = ".")]
     pub folder: PathBuf,
-    /// Folder that Secrets and statuses are written to.
-    #[arg(long, env = "NUNCIO_STATE", default_value = ".nuncio")]
-    pub state: PathBuf,
+    /// Folder that Secrets and statuses are written to; default `.nuncio`
+    /// beside the objects.
+    #[arg(long, env = "NUNCIO_STATE")]
+    pub state: Option<PathBuf>,
     /// Folder of accounts, orders under way and histories; it holds private
     /// keys. Default: `certificates` in the state folder.
     #[arg(long, env = "NUNCIO_CERTIFICATES_RECORDS")]
@@ -111,7 +112,7 @@ impl Settings {
             },
             objects: Objects {
                 folder: folder.into(),
-                state: state.into(),
+                state: Some(state.into()),
                 records: None,
                 ambassador_id: "default".into(),
                 namespace: "default".into(),
@@ -139,8 +140,12 @@ impl Listen {
 }
 
 impl Objects {
+    pub(crate) fn state(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| nuncio_source::default_state(&self.folder))
+    }
+
     pub(crate) fn records(&self) -> PathBuf {
-        self.records.clone().unwrap_or_else(|| self.state.join("certificates"))
+        self.records.clone().unwrap_or_else(|| self.state().join("certificates"))
     }
 
     pub(crate) fn allowed(&self) -> BTreeSet<(String, String)> {
@@ -199,12 +204,14 @@ mod tests {
             "--allow-namespaces",
             "a/b,c/d",
             "--acme-leader-disable",
+            "--config-dir",
+            "/srv/objects",
         ])
         .unwrap();
         assert_eq!(settings.acme.acme_probe_patience, Duration::from_millis(500));
         assert!(settings.acme.acme_leader_disable);
         assert!(settings.objects.allowed().contains(&("c".into(), "d".into())));
-        assert_eq!(settings.objects.records(), PathBuf::from(".nuncio/certificates"));
+        assert_eq!(settings.objects.records(), PathBuf::from("/srv/.nuncio/certificates"));
         for bad in [["--acme-probe", "x"], ["--allow-namespaces", "a"], ["--acme-in-flight", "0"]] {
             assert!(Settings::try_parse_from(["certificates", bad[0], bad[1]]).is_err(), "{bad:?}");
         }

@@ -118,7 +118,7 @@ fn resolve(
         ));
     }
     let acme = spec.acme_provider.as_ref().is_some_and(|provider| {
-        provider.authority.as_deref().is_none_or(|a| !a.eq_ignore_ascii_case("none"))
+        provider.authority.as_deref().is_none_or(|a| !a.trim().eq_ignore_ascii_case("none"))
     });
     Host {
         item: item.clone(),
@@ -153,7 +153,7 @@ fn tls(
             (secret.name.clone(), namespace.to_owned())
         }
         // An ordered certificate is kept under the host's name.
-        None if acme => (hostname.to_owned(), item.namespace().to_owned()),
+        None if acme => (api::default_tls_secret(hostname), item.namespace().to_owned()),
         None => return None,
     };
     if spec.tls_context.is_some() && spec.tls.is_some() {

@@ -77,9 +77,16 @@ impl Services {
             nuncio_ratelimit::start(ratelimit(settings), &self.context.child("ratelimit"))
                 .await
                 .context("cannot start ratelimit")?;
+        let certificates = nuncio_certificates::start(
+            certificates(settings)?,
+            &self.context.child("certificates"),
+        )
+        .await
+        .context("cannot start certificates")?;
         let neighbours = [
             ("--auth", auth.grpc),
             ("--rate-limit", ratelimit.grpc),
+            ("--challenges", certificates.http),
             ("--envoy-ready", settings.envoy_ready),
             ("--envoy-admin", settings.envoy_admin),
         ];
@@ -99,6 +106,8 @@ impl Services {
             ("ratelimit grpc", ratelimit.grpc),
             ("ratelimit http", ratelimit.http),
             ("ratelimit admin", ratelimit.admin),
+            ("certificates http", certificates.http),
+            ("certificates admin", certificates.admin),
         ])
     }
 }
@@ -146,6 +155,26 @@ fn ratelimit(settings: &Settings) -> nuncio_ratelimit::Settings {
         Some(url) => local.with_redis(url.reveal()),
         None => local,
     }
+}
+
+fn certificates(settings: &Settings) -> anyhow::Result<nuncio_certificates::Settings> {
+    let objects = &settings.objects;
+    let mut flags = vec![
+        "certificates".to_owned(),
+        format!("--bind-address={}", FREE.ip()),
+        "--http-port=0".to_owned(),
+        "--admin-port=0".to_owned(),
+        format!("--config-dir={}", objects.folder.display()),
+        format!("--state={}", objects.state().display()),
+        format!("--ambassador-id={}", objects.ambassador_id),
+        format!("--namespace={}", objects.namespace),
+        // An order must not outrun the route to its challenge.
+        "--acme-probe=listeners".to_owned(),
+    ];
+    if let Some(bundle) = &settings.acme_ca_bundle {
+        flags.push(format!("--acme-ca-bundle={}", bundle.display()));
+    }
+    Ok(nuncio_certificates::Settings::try_parse_from(flags)?)
 }
 
 /// Hands the source's events to the control plane.
