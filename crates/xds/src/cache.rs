@@ -19,6 +19,8 @@ const RING: usize = 65_536;
 const KEPT_ASIDE: Duration = Duration::from_secs(300);
 /// Most deleted resources kept aside while something falls back.
 const KEPT_ASIDE_MOST: usize = 10_000;
+/// Versions of one resource that may be on their way to slow clients.
+const SUPERSEDED_MOST: usize = 64;
 /// Refused versions remembered of one resource.
 const REFUSED_MOST: usize = 8;
 
@@ -43,6 +45,9 @@ struct Entry {
     deleted: Option<Instant>,
     /// What was accepted last, while `payload` is not.
     good: Option<Arc<Payload>>,
+    /// Versions put since `good`, oldest first, `payload` left out. A client may
+    /// take one of them after it has been replaced here.
+    superseded: VecDeque<u64>,
     /// Versions that were refused, with the reason, oldest first.
     refused: VecDeque<(u64, Arc<str>)>,
 }
@@ -103,20 +108,17 @@ impl Cache {
         true
     }
 
-    /// Records that an Envoy took this version.
-    pub fn accept(&mut self, type_url: &TypeUrl, name: &str, version: u64) {
-        let Some((name, entry)) = self.entry_mut(type_url, name) else { return };
-        if entry.payload.version() != version || entry.accepted {
-            return;
-        }
-        let fell_back = entry.falls_back();
-        entry.accepted = true;
-        entry.good = None;
-        entry.refused.retain(|(refused, _)| *refused != version);
-        if fell_back {
+    /// Records that an Envoy took this version, which may have been replaced
+    /// here meanwhile.
+    pub fn accept(&mut self, type_url: &TypeUrl, payload: &Arc<Payload>) {
+        let Some((name, entry)) = self.entry_mut(type_url, payload.name()) else { return };
+        let (fell_back, before) = (entry.falls_back(), entry.served_version());
+        entry.accept(payload);
+        let (falls_back, after) = (entry.falls_back(), entry.served_version());
+        if before != after {
             self.tell(type_url, name);
-            self.count_fallback(type_url, true, false);
         }
+        self.count_fallback(type_url, fell_back, falls_back);
     }
 
     /// Records that an Envoy refused this version. Says whether it is
@@ -240,7 +242,14 @@ impl Cache {
 
 impl Entry {
     fn new(payload: Arc<Payload>) -> Self {
-        Self { payload, accepted: false, deleted: None, good: None, refused: VecDeque::new() }
+        Self {
+            payload,
+            accepted: false,
+            deleted: None,
+            good: None,
+            superseded: VecDeque::new(),
+            refused: VecDeque::new(),
+        }
     }
 
     fn replace(&mut self, payload: Arc<Payload>) {
@@ -251,13 +260,37 @@ impl Entry {
         let old = std::mem::replace(&mut self.payload, payload);
         if self.accepted {
             self.good = Some(old);
+            self.superseded.clear();
+        } else {
+            if self.superseded.len() == SUPERSEDED_MOST {
+                self.superseded.pop_front();
+            }
+            self.superseded.push_back(old.version());
         }
         // Back to the accepted version: nothing has to be proven again.
         self.accepted =
             self.good.as_ref().is_some_and(|good| good.version() == self.payload.version());
         if self.accepted {
             self.good = None;
+            self.superseded.clear();
         }
+    }
+
+    fn accept(&mut self, payload: &Arc<Payload>) {
+        let version = payload.version();
+        if self.payload.version() == version {
+            self.accepted = true;
+            self.good = None;
+            self.superseded.clear();
+            self.refused.retain(|(refused, _)| *refused != version);
+        } else if let Some(at) = self.superseded.iter().position(|old| *old == version) {
+            self.superseded.drain(..=at);
+            self.good = Some(Arc::clone(payload));
+        }
+    }
+
+    fn served_version(&self) -> Option<u64> {
+        self.served(false).map(|payload| payload.version())
     }
 
     fn refusal(&self) -> Option<&Arc<str>> {
@@ -297,7 +330,7 @@ mod tests {
         let mut cache = Cache::new();
         let routes = &TypeUrl::ROUTES;
         assert_eq!(cache.put(routes, payload("r", 1)), Put::New);
-        cache.accept(routes, "r", 1);
+        cache.accept(routes, &payload("r", 1));
         assert_eq!(cache.put(routes, payload("r", 2)), Put::New);
         assert!(cache.refuse(routes, "r", 2, "bad regex"));
         assert_eq!(served(&cache, routes, "r"), Some(1));
@@ -311,7 +344,7 @@ mod tests {
     fn a_version_that_some_envoy_took_is_not_withdrawn() {
         let mut cache = Cache::new();
         cache.put(&TypeUrl::LISTENER, payload("l", 1));
-        cache.accept(&TypeUrl::LISTENER, "l", 1);
+        cache.accept(&TypeUrl::LISTENER, &payload("l", 1));
         assert!(!cache.refuse(&TypeUrl::LISTENER, "l", 1, "cannot bind"));
         assert_eq!(served(&cache, &TypeUrl::LISTENER, "l"), Some(1));
     }
@@ -326,12 +359,24 @@ mod tests {
     }
 
     #[test]
+    fn a_version_taken_late_is_good_too() {
+        let mut cache = Cache::new();
+        let routes = &TypeUrl::ROUTES;
+        cache.put(routes, payload("r", 1));
+        cache.put(routes, payload("r", 2));
+        cache.accept(routes, &payload("r", 1));
+        assert_eq!(served(&cache, routes, "r"), Some(2));
+        cache.refuse(routes, "r", 2, "bad");
+        assert_eq!(served(&cache, routes, "r"), Some(1));
+    }
+
+    #[test]
     fn deleted_clusters_return_while_a_route_table_falls_back() {
         let mut cache = Cache::new();
         let now = Instant::now();
         cache.put(&TypeUrl::CLUSTER, payload("old", 1));
         cache.put(&TypeUrl::ROUTES, payload("r", 1));
-        cache.accept(&TypeUrl::ROUTES, "r", 1);
+        cache.accept(&TypeUrl::ROUTES, &payload("r", 1));
         cache.put(&TypeUrl::ROUTES, payload("r", 2));
         cache.remove(&TypeUrl::CLUSTER, "old", now);
         assert_eq!(served(&cache, &TypeUrl::CLUSTER, "old"), None);

@@ -44,11 +44,12 @@ pub fn settle(cache: &mut Cache, events: Vec<Event>) -> Vec<News> {
     let mut news = Vec::new();
     for event in events {
         match event {
-            Event::Accepted { type_url, versions, recovered } => {
-                for (name, version) in versions {
-                    cache.accept(&type_url, &name, version);
-                    if recovered.contains(&name) {
-                        let type_url = type_url.clone();
+            Event::Accepted { type_url, payloads, recovered } => {
+                for payload in payloads {
+                    cache.accept(&type_url, &payload);
+                    if recovered.contains(payload.name()) {
+                        let (type_url, name) = (type_url.clone(), Arc::clone(payload.name()));
+                        let version = payload.version();
                         news.push(News::Recovered { type_url, name, version });
                     }
                 }

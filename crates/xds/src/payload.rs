@@ -96,6 +96,15 @@ impl Payload {
     }
 }
 
+/// Equal versions are equal bytes.
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version && self.name == other.name
+    }
+}
+
+impl Eq for Payload {}
+
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never the bytes: they may be a private key.

@@ -13,7 +13,7 @@ mod subscription;
 
 use std::sync::Arc;
 
-use crate::TypeUrl;
+use crate::{Payload, TypeUrl};
 
 pub use delta::DeltaSession;
 pub use response::{Form, Response};
@@ -31,8 +31,8 @@ pub enum Event {
     Accepted {
         /// Their type.
         type_url: TypeUrl,
-        /// Names and versions.
-        versions: Vec<(Arc<str>, u64)>,
+        /// The versions.
+        payloads: Vec<Arc<Payload>>,
         /// Names among them of which this client had refused a version before.
         recovered: Vec<Arc<str>>,
     },

@@ -94,9 +94,9 @@ impl Metrics {
     pub(crate) fn answers(&self, events: &[Event]) {
         for event in events {
             match event {
-                Event::Accepted { type_url, versions, .. } => {
+                Event::Accepted { type_url, payloads, .. } => {
                     let counter = self.acknowledged.get_or_create(&label(type_url));
-                    counter.inc_by(versions.len() as u64);
+                    counter.inc_by(payloads.len() as u64);
                 }
                 Event::Refused { type_url, .. } => {
                     self.refused.get_or_create(&label(type_url)).inc();

@@ -1,5 +1,6 @@
 //! A delta stream.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
@@ -36,6 +37,11 @@ impl DeltaSession {
         now: Instant,
     ) -> Result<Vec<Event>, ProtocolError> {
         let type_url = TypeUrl::from(request.type_url.as_str());
+        let awaited = if type_url == TypeUrl::ENDPOINTS && !self.stream.asks_for(&type_url) {
+            self.stream.awaited()
+        } else {
+            BTreeSet::new()
+        };
         let (subscription, first) = self.stream.subscription(&type_url)?;
         if subscription.names.len() + request.resource_names_subscribe.len() > NAMES_MOST {
             return Err(ProtocolError::TooManyNames);
@@ -60,8 +66,13 @@ impl DeltaSession {
                 subscription.subscribe_all();
             } else {
                 subscription.subscribe(name);
-                if first && request.initial_resource_versions.contains_key(name) {
+                if first
+                    && request.initial_resource_versions.contains_key(name)
+                    && !awaited.contains(name.as_str())
+                {
                     // Not a question: a client that comes back with what it has.
+                    // Unless a cluster changed meanwhile, which is cold until
+                    // its endpoints come again.
                     subscription.asked.remove(name.as_str());
                     subscription.dirty.insert(name.as_str().into());
                 }
@@ -74,11 +85,6 @@ impl DeltaSession {
                 subscription.unsubscribe(name);
             }
         }
-        self.stream.interest_changed(
-            &type_url,
-            &request.resource_names_subscribe,
-            &request.resource_names_unsubscribe,
-        );
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         Ok(self.stream.answered(&type_url, &request.response_nonce, error, now))
     }

@@ -57,11 +57,10 @@ impl SotwSession {
             return Ok(Vec::new());
         }
         let (subscription, first) = self.stream.subscription(&type_url)?;
-        let (added, gone) = change_interest(subscription, request, first, is_full(&type_url));
+        change_interest(subscription, request, first, is_full(&type_url));
         if first && !request.version_info.is_empty() {
             self.claims.insert(type_url.clone(), request.version_info.clone());
         }
-        self.stream.interest_changed(&type_url, &added, &gone);
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         Ok(self.stream.answered(&type_url, &request.response_nonce, error, now))
     }
@@ -150,14 +149,13 @@ fn is_full(type_url: &TypeUrl) -> bool {
     ![TypeUrl::ENDPOINTS, TypeUrl::ROUTES, TypeUrl::SECRET].contains(type_url)
 }
 
-/// Takes over the names of a request. Returns those that are new and those
-/// that are gone.
+/// Takes over the names of a request.
 fn change_interest(
     subscription: &mut Subscription,
     request: &DiscoveryRequest,
     first: bool,
     full: bool,
-) -> (Vec<String>, Vec<String>) {
+) {
     let wildcard = request.resource_names.iter().any(|name| name == "*")
         || (request.resource_names.is_empty() && full && (first || subscription.wildcard));
     let names: BTreeSet<&str> =
@@ -185,7 +183,6 @@ fn change_interest(
     for name in &gone {
         subscription.unsubscribe(name);
     }
-    (added, gone)
 }
 
 /// Returns the version of a set: the same for the same names and versions, on

@@ -17,11 +17,8 @@ pub(super) struct Stream {
     cursor: u64,
     nonce: u64,
     polled_at: Option<Instant>,
-    /// Endpoints that new or changed clusters wait for.
-    warming: BTreeSet<Arc<str>>,
-    /// Of these, the ones that were subscribed to before the cluster changed:
-    /// the client does not ask again, so they are offered again.
-    offer_again: BTreeSet<Arc<str>>,
+    /// New and changed clusters, and the endpoints each of them waits for.
+    warming: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 // === impl Stream ===
@@ -34,8 +31,7 @@ impl Stream {
             cursor: cache.end(),
             nonce: 0,
             polled_at: None,
-            warming: BTreeSet::new(),
-            offer_again: BTreeSet::new(),
+            warming: BTreeMap::new(),
         }
     }
 
@@ -54,25 +50,9 @@ impl Stream {
         Ok((self.types.entry(type_url.clone()).or_default(), new))
     }
 
-    /// Notes that names of a type are asked for, or no longer.
-    pub(super) fn interest_changed(
-        &mut self,
-        type_url: &TypeUrl,
-        added: &[String],
-        gone: &[String],
-    ) {
-        if *type_url != TypeUrl::ENDPOINTS {
-            return;
-        }
-        for name in added {
-            self.offer_again.remove(name.as_str());
-        }
-        for name in gone {
-            self.offer_again.remove(name.as_str());
-            if !added.contains(name) {
-                self.warming.remove(name.as_str());
-            }
-        }
+    /// Returns the endpoints that new and changed clusters wait for.
+    pub(super) fn awaited(&self) -> BTreeSet<Arc<str>> {
+        self.warming.values().cloned().collect()
     }
 
     /// Marks what changed in the cache since the last look.
@@ -101,9 +81,16 @@ impl Stream {
         let mut types: Vec<_> = self.types.keys().cloned().collect();
         types.sort_by_key(Rank::of);
         self.polled_at = Some(now);
+        // Endpoints that do not exist, or no longer, are not waited for.
+        self.warming.retain(|_, name| cache.served(&TypeUrl::ENDPOINTS, name).is_some());
         let mut plans = Vec::new();
         for type_url in types {
             let leave = self.leave(&type_url, now);
+            if leave.impatient {
+                // Whatever was waited for did not come: no later change shall
+                // wait for it again.
+                self.warming.clear();
+            }
             let nonce = self.nonce + 1;
             let Some(subscription) = self.types.get_mut(&type_url) else { continue };
             let plan = subscription.plan(&type_url, cache, leave, nonce, now);
@@ -140,7 +127,7 @@ impl Stream {
         }
         let Some(flight) = subscription.in_flight.take() else { return Vec::new() };
         match error {
-            None => self.accepted(type_url, &flight),
+            None => self.accepted(type_url, flight),
             Some(message) => self.refused(type_url, flight, message, now),
         }
     }
@@ -164,14 +151,12 @@ impl Stream {
         self.types.contains_key(type_url)
     }
 
-    fn accepted(&mut self, type_url: &TypeUrl, flight: &InFlight) -> Vec<Event> {
-        self.details_answered(type_url, flight);
+    fn accepted(&mut self, type_url: &TypeUrl, flight: InFlight) -> Vec<Event> {
+        self.details_answered(type_url, &flight);
         let Some(subscription) = self.types.get_mut(type_url) else { return Vec::new() };
-        let mut versions = Vec::with_capacity(flight.sent.len());
         let mut recovered = Vec::new();
         for payload in &flight.sent {
             let name = payload.name();
-            versions.push((Arc::clone(name), payload.version()));
             subscription.suspects.remove(name);
             if subscription.refused.remove(name).is_some() {
                 recovered.push(Arc::clone(name));
@@ -186,12 +171,14 @@ impl Stream {
             subscription.refused.remove(name);
         }
         if *type_url == TypeUrl::CLUSTER {
-            self.clusters_accepted(&flight.sent);
+            for name in &flight.removed {
+                self.warming.remove(name);
+            }
         }
-        if versions.is_empty() {
+        if flight.sent.is_empty() {
             return Vec::new();
         }
-        vec![Event::Accepted { type_url: type_url.clone(), versions, recovered }]
+        vec![Event::Accepted { type_url: type_url.clone(), payloads: flight.sent, recovered }]
     }
 
     fn refused(
@@ -203,9 +190,8 @@ impl Stream {
     ) -> Vec<Event> {
         self.details_answered(type_url, &flight);
         if *type_url == TypeUrl::CLUSTER {
-            for endpoints in flight.sent.iter().filter_map(|payload| payload.endpoints()) {
-                self.warming.remove(endpoints);
-                self.offer_again.remove(endpoints);
+            for payload in &flight.sent {
+                self.warming.remove(payload.name());
             }
         }
         let Some(subscription) = self.types.get_mut(type_url) else { return Vec::new() };
@@ -251,6 +237,7 @@ impl Stream {
         let grace = if rank == Rank::Clusters { self.rules.grace } else { Default::default() };
         Leave {
             send: impatient || rank.may_send(progress),
+            impatient,
             remove: rank.may_remove(progress),
             grace,
         }
@@ -270,39 +257,34 @@ impl Stream {
             no_cluster_leaving: all(&TypeUrl::CLUSTER, |clusters| clusters.leaving.is_empty()),
             nothing_refused: [TypeUrl::LISTENER, TypeUrl::ROUTES]
                 .iter()
-                .all(|type_url| all(type_url, |subscription| subscription.refused.is_empty())),
+                .all(|type_url| all(type_url, Subscription::is_up_to_date)),
         }
     }
 
+    /// Follows which clusters become cold. Of endpoints that are subscribed to
+    /// already the client does not ask again when their cluster changes, and
+    /// Envoy acknowledges no cluster before it is warm: so they are offered
+    /// again, right behind the cluster.
     fn clusters_sent(&mut self, sent: &[Arc<Payload>]) {
-        let endpoints = self.types.get(&TypeUrl::ENDPOINTS);
-        for name in sent.iter().filter_map(|payload| payload.endpoints()) {
-            self.warming.insert(Arc::clone(name));
-            if endpoints.is_some_and(|endpoints| endpoints.covers(name)) {
-                self.offer_again.insert(Arc::clone(name));
-            }
-        }
-    }
-
-    fn clusters_accepted(&mut self, sent: &[Arc<Payload>]) {
-        let mut endpoints = self.types.get_mut(&TypeUrl::ENDPOINTS);
-        for name in sent.iter().filter_map(|payload| payload.endpoints()) {
-            if !self.offer_again.remove(name) {
+        let mut details = self.types.get_mut(&TypeUrl::ENDPOINTS);
+        for payload in sent {
+            let Some(endpoints) = payload.endpoints() else {
+                self.warming.remove(payload.name());
                 continue;
-            }
-            if let Some(endpoints) = endpoints.as_deref_mut().filter(|e| e.covers(name)) {
-                endpoints.asked.insert(Arc::clone(name));
-                self.warming.insert(Arc::clone(name));
+            };
+            self.warming.insert(Arc::clone(payload.name()), Arc::clone(endpoints));
+            if let Some(details) = details.as_deref_mut().filter(|d| d.covers(endpoints)) {
+                details.asked.insert(Arc::clone(endpoints));
             }
         }
     }
 
     fn details_answered(&mut self, type_url: &TypeUrl, flight: &InFlight) {
-        if *type_url != TypeUrl::ENDPOINTS {
+        if *type_url != TypeUrl::ENDPOINTS || self.warming.is_empty() {
             return;
         }
-        for name in flight.sent.iter().map(|payload| payload.name()).chain(&flight.removed) {
-            self.warming.remove(name);
-        }
+        let sent = flight.sent.iter().map(|payload| payload.name());
+        let answered: BTreeSet<_> = sent.chain(&flight.removed).collect();
+        self.warming.retain(|_, endpoints| !answered.contains(endpoints));
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct InFlight {
     pub(super) nonce: u64,
     pub(super) sent: Vec<Arc<Payload>>,
     pub(super) removed: Vec<Arc<str>>,
-    /// Whether it holds a resource that the client never had.
+    /// Whether it answers names that were asked for.
     pub(super) fresh: bool,
 }
 
@@ -68,6 +68,8 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leave {
     pub(super) send: bool,
+    /// It was waited for long enough.
+    pub(super) impatient: bool,
     pub(super) remove: bool,
     pub(super) grace: Duration,
 }
@@ -94,6 +96,11 @@ impl Subscription {
         !self.compare
             && self.asked.is_empty()
             && !self.in_flight.as_ref().is_some_and(|flight| flight.fresh)
+    }
+
+    /// Whether the client runs nothing in an older version than it was offered.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        !self.refused.keys().any(|name| self.held.contains_key(name))
     }
 
     /// Subscribes to a name, which is then answered in any case.
@@ -167,7 +174,7 @@ impl Subscription {
         if leave.send {
             self.unanswered = false;
         }
-        let fresh = send.iter().any(|payload| !self.held.contains_key(payload.name()));
+        let fresh = send.iter().any(|payload| self.asked.contains(payload.name()));
         for payload in &send {
             self.dirty.remove(payload.name());
             self.asked.remove(payload.name());
