@@ -106,7 +106,13 @@ impl Envoy {
         let Some(type_url) = known(&response.type_url) else { return Vec::new() };
         let mut errors = Vec::new();
         self.received += response.resources.len();
+        let by_name = type_url == ENDPOINTS || type_url == ROUTES;
         for resource in &response.resources {
+            // What is no longer asked for was on its way, and is passed over.
+            let asked = self.subscribed.get(type_url).is_some_and(|s| s.contains(&resource.name));
+            if by_name && !asked {
+                continue;
+            }
             if let Err(error) = self.take(type_url, resource) {
                 errors.push(error);
             }

@@ -1,7 +1,7 @@
 //! Fakes and real programs for tests.
 
-pub mod envoy;
 pub mod ads;
+pub mod envoy;
 pub mod manifests;
 pub mod pebble;
 pub mod redis;

@@ -134,10 +134,12 @@ impl Cache {
                 entry.refused.pop_front();
             }
             entry.refused.push_back((version, reason.into()));
-            if entry.falls_back() {
+            let falls_back = entry.falls_back();
+            // Told even of a deleted one, which may be kept for another's sake.
+            if entry.good.is_some() {
                 self.tell(type_url, name);
-                self.count_fallback(type_url, false, true);
             }
+            self.count_fallback(type_url, false, falls_back);
         }
         true
     }

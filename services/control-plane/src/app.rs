@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use nuncio_compiler::Compiler;
 use nuncio_process::{Context, grpc, http};
+use nuncio_source::Event;
 use tokio::sync::mpsc;
 use tonic::service::Routes;
 
 use crate::ads::Ads;
 use crate::diagnostics::{self, Pages};
 use crate::health::{Health, Snapshot};
-use crate::intake::{Event, Intake};
+use crate::intake::Intake;
 use crate::{Fleet, Metrics, Objects, Report, Settings};
 
 /// What the service listens on, and its shared state.

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use nuncio_api::{Change, ObjectKey};
 use nuncio_compiler::{Compiler, ResourceName, TypeUrl as CompiledType};
 use nuncio_process::{Drain, ReadyGuard};
+use nuncio_source::Event;
 use nuncio_xds::TypeUrl;
 use nuncio_xds::nack::News;
 use tokio::sync::mpsc;
@@ -19,15 +20,6 @@ use crate::debounce::Debounce;
 use crate::publish::{KnownBad, Publisher};
 use crate::report::{Attribution, Report};
 use crate::{Fleet, Objects};
-
-/// What a source tells.
-#[derive(Debug)]
-pub enum Event {
-    /// Objects changed, in this order.
-    Changes(Vec<Change>),
-    /// Everything that existed when the source was opened has been told.
-    Synced,
-}
 
 /// The task's state.
 #[derive(Debug)]

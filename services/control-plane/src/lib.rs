@@ -15,12 +15,14 @@ mod objects;
 mod publish;
 mod report;
 mod settings;
+mod status;
 
 pub use app::{Bound, start};
 pub use bootstrap::Bootstrap;
 pub use fleet::{Client, Fleet};
-pub use intake::Event;
 pub use metrics::Metrics;
+pub use nuncio_source::Event;
 pub use objects::Objects;
 pub use report::Report;
 pub use settings::{Gateway, Listen, Neighbours, Order, Settings};
+pub use status::write_status;

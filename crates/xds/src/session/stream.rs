@@ -10,6 +10,9 @@ use crate::order::{Progress, Rank, Rules};
 use crate::payload::Payload;
 use crate::{Cache, TypeUrl, nack};
 
+/// Version of a resource that a client may hold or not.
+const UNKNOWN: u64 = 0;
+
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) types: BTreeMap<TypeUrl, Subscription>,
@@ -19,6 +22,8 @@ pub(super) struct Stream {
     polled_at: Option<Instant>,
     /// New and changed clusters, and the endpoints each of them waits for.
     warming: BTreeMap<Arc<str>, Arc<str>>,
+    /// Whether any of them is to be waited for.
+    cold: bool,
 }
 
 // === impl Stream ===
@@ -32,6 +37,7 @@ impl Stream {
             nonce: 0,
             polled_at: None,
             warming: BTreeMap::new(),
+            cold: false,
         }
     }
 
@@ -81,10 +87,11 @@ impl Stream {
         let mut types: Vec<_> = self.types.keys().cloned().collect();
         types.sort_by_key(Rank::of);
         self.polled_at = Some(now);
-        // Endpoints that do not exist, or no longer, are not waited for.
-        self.warming.retain(|_, name| cache.served(&TypeUrl::ENDPOINTS, name).is_some());
         let mut plans = Vec::new();
         for type_url in types {
+            // Endpoints that do not exist, or no longer, are not waited for.
+            let exists = |name: &Arc<str>| cache.served(&TypeUrl::ENDPOINTS, name).is_some();
+            self.cold = self.warming.values().any(exists);
             let leave = self.leave(&type_url, now);
             if leave.impatient {
                 // Whatever was waited for did not come: no later change shall
@@ -214,6 +221,9 @@ impl Stream {
             let name = Arc::clone(payload.name());
             if !guilty.contains(&name) {
                 if subscription.covers(&name) {
+                    // Perhaps taken: sent again, or deleted when it is gone.
+                    let held = Held { version: UNKNOWN, payload: Some(payload) };
+                    subscription.held.insert(Arc::clone(&name), held);
                     subscription.dirty.insert(name);
                 }
                 continue;
@@ -249,7 +259,7 @@ impl Stream {
         };
         Progress {
             clusters: all(&TypeUrl::CLUSTER, Subscription::is_quiet),
-            details: self.warming.is_empty()
+            details: !self.cold
                 && all(&TypeUrl::ENDPOINTS, Subscription::is_answered)
                 && all(&TypeUrl::SECRET, Subscription::is_answered),
             listeners: all(&TypeUrl::LISTENER, Subscription::is_quiet),

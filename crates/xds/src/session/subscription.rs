@@ -215,12 +215,23 @@ impl Subscription {
         let Self { dirty, asked, held, leaving, refused, .. } = self;
         let mut keep = |name: &Arc<str>, asked: bool| {
             let Some(payload) = cache.served(type_url, name) else {
-                if held.contains_key(name) {
-                    leaving.entry(Arc::clone(name)).or_default();
-                } else if asked {
-                    absent.push(Arc::clone(name));
+                let Some(held) = held.get(name) else {
+                    if asked {
+                        absent.push(Arc::clone(name));
+                    }
+                    return false;
+                };
+                leaving.entry(Arc::clone(name)).or_default();
+                // Asked about what is about to go: it is answered with what it
+                // has, so that nothing waits for an answer.
+                match &held.payload {
+                    Some(payload) if asked => {
+                        send.insert(Arc::clone(name), Arc::clone(payload));
+                    }
+                    None if asked => absent.push(Arc::clone(name)),
+                    _ => return false,
                 }
-                return false;
+                return held.payload.is_some();
             };
             leaving.remove(name);
             let version = payload.version();
