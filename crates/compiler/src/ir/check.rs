@@ -205,6 +205,15 @@ impl Checker<'_> {
                     "say what is to be checked",
                 );
             }
+            let kind = check.health_check.as_ref();
+            if kind.is_some_and(|kind| kind.grpc.is_some()) && spec.grpc != Some(true) {
+                self.error(
+                    "invalid-health-check",
+                    &format!("spec.health_checks[{index}].health_check.grpc"),
+                    "a gRPC health check needs a service that speaks HTTP/2",
+                    "set grpc: true",
+                );
+            }
         }
         if spec.retry_policy.as_ref().is_some_and(|retry| retry.retry_on.is_none()) {
             self.error(
@@ -271,6 +280,59 @@ impl Checker<'_> {
         }
         if config.error_response_overrides.is_some() {
             self.not_yet("spec.config.error_response_overrides");
+        }
+        self.inert(config);
+    }
+
+    /// Says which settings mean nothing here, and what to use instead.
+    fn inert(&mut self, config: &api::AmbassadorModule) {
+        let settings = [
+            (
+                "use_proxy_proto",
+                config.use_proxy_proto.is_some(),
+                "use protocolStack of a Listener",
+            ),
+            (
+                "x_forwarded_proto_redirect",
+                config.x_forwarded_proto_redirect.is_some(),
+                "use requestPolicy of a Host",
+            ),
+            (
+                "xff_num_trusted_hops",
+                config.xff_num_trusted_hops.is_some(),
+                "use l7Depth of a Listener",
+            ),
+            ("service_port", config.service_port.is_some(), "use port of a Listener"),
+            ("tls", config.tls.is_some(), "use a Host with a tlsSecret, or a TLSContext"),
+            ("auth_enabled", config.auth_enabled.is_some(), "remove the field"),
+            ("regex_type", config.regex_type.is_some(), "remove the field"),
+            (
+                "prune_unreachable_routes",
+                config.prune_unreachable_routes.is_some(),
+                "remove the field",
+            ),
+            ("statsd", config.statsd.is_some(), "remove the field"),
+            ("admin_port", config.admin_port.is_some(), "remove the field"),
+            (
+                "envoy_validation_timeout",
+                config.envoy_validation_timeout.is_some(),
+                "remove the field",
+            ),
+            ("debug_mode", config.debug_mode.is_some(), "remove the field"),
+            ("runtime_flags", !config.runtime_flags.is_empty(), "set them in the bootstrap"),
+            (
+                "buffer.max_request_time",
+                config.buffer.as_ref().is_some_and(|buffer| buffer.max_request_time.is_some()),
+                "remove the field",
+            ),
+        ];
+        for (field, _, remedy) in settings.into_iter().filter(|(_, given, _)| *given) {
+            self.findings.push(self.item.notice(
+                "no-effect",
+                &format!("spec.config.{field}"),
+                "has no effect",
+                remedy,
+            ));
         }
     }
 
