@@ -1,82 +1,134 @@
-//! Input, resources out, report: one idea a case.
+//! One case an idea: what objects become, as people read it.
 //!
-//! `tests/golden/<field>/<case>/{in.yaml,out.yaml,report.txt}`. Where the
-//! variable `NUNCIO_GOLDEN=write` is set, the outputs are written anew; read
-//! the difference before keeping it.
+//! A case is a folder `tests/golden/<kind>.<field>/<idea>/`:
+//! - `in.yaml`: the objects. Its first lines say what of the result is the
+//!   point: `# show: <message> [<path>]`, where the path goes from the message
+//!   to the wanted part; `*` stands for every element, and a last `a,b` for
+//!   several fields. `# show: nothing` is for cases that only report.
+//! - `out.yaml`: these parts, with Envoy's field names.
+//! - `report.txt`: the diagnostics, when there are any.
+//!
+//! A case without a Listener gets a cleartext one on port 8080. Routes and
+//! cluster of the gateway itself (`/ambassador/v0/`) are left out unless a first line says
+//! `# with: own routes`.
+//!
+//! `UPDATE_GOLDEN=1` rewrites the outputs; read what it wrote before trusting.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::fs;
 
-use nuncio_compiler::{Address, Compiler, Settings, TypeUrl, render};
-use nuncio_testing::manifests;
+use cases::Case;
+use nuncio_compiler::render;
+use serde_json::Value;
 
-fn settings() -> Settings {
-    Settings {
-        resolve_defined_services: true,
-        auth: Some(Address::new("127.0.0.1", 8500)),
-        rate_limit: Some(Address::new("127.0.0.1", 8081)),
-        challenges: Some(Address::new("127.0.0.1", 8402)),
-        ..Default::default()
-    }
-}
+#[allow(dead_code, reason = "each test uses a part of it")]
+#[path = "support/cases.rs"]
+mod cases;
 
-/// Returns the folders that hold an input, sorted.
-fn cases(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let entries = std::fs::read_dir(folder).expect("the folder of cases is readable");
-    for entry in entries {
-        let path = entry.expect("an entry is readable").path();
-        if path.join("in.yaml").is_file() {
-            found.push(path);
-        } else if path.is_dir() {
-            found.extend(cases(&path));
-        }
-    }
-    found.sort();
-    found
-}
-
-/// Compiles an input; listeners are left out unless the case is about them.
-fn outputs(text: &str, listeners: bool) -> (String, String) {
-    let mut compiler = Compiler::new(settings());
-    let changes = manifests::changes(text);
-    let delta = compiler.apply(changes);
-    let mut out = String::new();
-    for resource in compiler.resources() {
-        if resource.name.type_url == TypeUrl::Listener && !listeners {
-            continue;
-        }
-        let yaml = render::yaml([&**resource]).expect("what the compiler emits can be shown");
-        out.push_str(&yaml);
-    }
-    let mut report = String::new();
-    for diagnostic in delta.report.iter().flat_map(|(_, findings)| findings) {
-        writeln!(report, "[{}] {diagnostic}", diagnostic.code).expect("a String grows");
-    }
-    (out, report)
-}
+/// Cluster of the gateway's own routes.
+const OWN_CLUSTER: &str = "cluster_127_0_0_1_8877_default";
 
 #[test]
-fn every_case_gives_what_stands_beside_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let write = std::env::var_os("NUNCIO_GOLDEN").is_some_and(|mode| mode == "write");
-    let cases = cases(&root);
-    assert!(!cases.is_empty(), "there are cases");
-    let mut wrong = Vec::new();
-    for case in cases {
-        let text = std::fs::read_to_string(case.join("in.yaml")).expect("the input is readable");
-        let listeners = case.to_string_lossy().contains("golden/listener");
-        let (out, report) = outputs(&text, listeners);
-        for (name, actual) in [("out.yaml", out), ("report.txt", report)] {
-            let path = case.join(name);
-            if write {
-                std::fs::write(&path, &actual).expect("the output is writable");
+fn every_case_gives_what_its_files_say() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut failures = String::new();
+    let cases = cases::all();
+    assert!(!cases.is_empty(), "no case was found");
+    for case in &cases {
+        let result = case.compile();
+        for (file, text) in [("out.yaml", shown(case, &result)), ("report.txt", result.report)] {
+            let path = case.folder.join(file);
+            let expected = fs::read_to_string(&path).unwrap_or_default();
+            if expected == text {
+                continue;
             }
-            let expected = std::fs::read_to_string(&path).unwrap_or_default();
-            if expected != actual {
-                wrong.push(format!("{}:\n{actual}", path.display()));
+            if update && text.is_empty() {
+                fs::remove_file(&path).unwrap();
+            } else if update {
+                fs::write(&path, text).unwrap();
+            } else {
+                let name = case.name();
+                write!(failures, "{name}/{file}:\n{}", difference(&expected, &text)).unwrap();
             }
         }
     }
-    assert!(wrong.is_empty(), "differs:\n{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "UPDATE_GOLDEN=1 rewrites the files of\n{failures}");
+}
+
+/// Returns the lines that only one of two texts has, in place.
+fn difference(expected: &str, found: &str) -> String {
+    let (expected, found): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
+    let same = |(a, b): &(&&str, &&str)| a == b;
+    let start = expected.iter().zip(&found).take_while(same).count();
+    let rest = (&expected[start..], &found[start..]);
+    let end = rest.0.iter().rev().zip(rest.1.iter().rev()).take_while(same).count();
+    let line = |sign: char, text: &&str| format!("  {sign} {text}\n");
+    let old = expected[start..expected.len() - end].iter().map(|text| line('-', text));
+    old.chain(found[start..found.len() - end].iter().map(|text| line('+', text))).collect()
+}
+
+/// Returns the parts of the resources that a case is about.
+fn shown(case: &Case, result: &cases::Compiled) -> String {
+    let mut text = String::new();
+    for show in &case.shows {
+        for resource in &result.resources {
+            let title = resource.name.to_string();
+            if title.split(' ').next() != Some(&*show.message) {
+                continue;
+            }
+            if !case.own_routes && &*resource.name.name == OWN_CLUSTER {
+                continue;
+            }
+            let mut value = render::json(resource).unwrap();
+            if !case.own_routes {
+                drop_own_routes(&mut value);
+            }
+            let Some(part) = part(value, &show.path) else { continue };
+            let path = show.path.join("/");
+            writeln!(text, "---\n# {title}{}{path}", if path.is_empty() { "" } else { ": " })
+                .unwrap();
+            let yaml = serde_saphyr::to_string(&part).unwrap();
+            text.push_str(yaml.trim_start_matches("---\n").trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn drop_own_routes(value: &mut Value) {
+    let own = |route: &Value| {
+        route["match"]["prefix"].as_str().is_some_and(|text| text.starts_with("/ambassador/v0/"))
+    };
+    for host in value.get_mut("virtual_hosts").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(routes) = host.get_mut("routes").and_then(Value::as_array_mut) {
+            routes.retain(|route| !own(route));
+        }
+    }
+}
+
+/// Follows a path. What stands behind a `*` comes as a list; nothing comes of
+/// a path that leads nowhere.
+fn part(value: Value, path: &[String]) -> Option<Value> {
+    let Some((step, rest)) = path.split_first() else { return Some(value) };
+    match (step.as_str(), value) {
+        ("*", Value::Array(list)) => {
+            let mut found = Vec::new();
+            for part in list.into_iter().filter_map(|element| part(element, rest)) {
+                match part {
+                    // Lists of lists only say how deep the path was.
+                    Value::Array(inner) if rest.contains(&"*".to_owned()) => found.extend(inner),
+                    other => found.push(other),
+                }
+            }
+            (!found.is_empty()).then_some(Value::Array(found))
+        }
+        (fields, Value::Object(mut object)) if fields.contains(',') => {
+            object.retain(|key, _| fields.split(',').any(|field| field == key));
+            (!object.is_empty()).then_some(Value::Object(object))
+        }
+        (field, Value::Object(mut object)) => part(object.remove(field)?, rest),
+        _ => None,
+    }
 }
