@@ -168,6 +168,18 @@ fn tls(
     input.looked_at.borrow_mut().insert((namespace.clone(), name.clone()));
     let pending = acme && !input.secrets.contains_key(&(namespace.clone(), name.clone()));
     let wanted = context_spec(item, spec, &name, &namespace, contexts);
+    let names_it = |host: &String| host == hostname || host == item.name() || host == "*";
+    if let Ok((context, ..)) = &wanted
+        && !context.hosts.is_empty()
+        && !context.hosts.iter().any(names_it)
+    {
+        findings.push(item.warning(
+            "tls-context-for-other-hosts",
+            "spec.tlsContext",
+            format!("the TLSContext is for {}; it is used all the same", context.hosts.join(", ")),
+            "add the Host's hostname to the hosts of the TLSContext",
+        ));
+    }
     let result = match wanted {
         Ok((context, at, namespacing)) => contexts.terminate(input, &context, &at, namespacing),
         Err(fault) => Err(fault),
