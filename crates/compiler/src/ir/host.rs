@@ -168,17 +168,8 @@ fn tls(
     input.looked_at.borrow_mut().insert((namespace.clone(), name.clone()));
     let pending = acme && !input.secrets.contains_key(&(namespace.clone(), name.clone()));
     let wanted = context_spec(item, spec, &name, &namespace, contexts);
-    let names_it = |host: &String| host == hostname || host == item.name() || host == "*";
-    if let Ok((context, ..)) = &wanted
-        && !context.hosts.is_empty()
-        && !context.hosts.iter().any(names_it)
-    {
-        findings.push(item.warning(
-            "tls-context-for-other-hosts",
-            "spec.tlsContext",
-            format!("the TLSContext is for {}; it is used all the same", context.hosts.join(", ")),
-            "add the Host's hostname to the hosts of the TLSContext",
-        ));
+    if let Ok((context, ..)) = &wanted {
+        findings.extend(for_other_hosts(item, hostname, context));
     }
     let result = match wanted {
         Ok((context, at, namespacing)) => contexts.terminate(input, &context, &at, namespacing),
@@ -197,6 +188,20 @@ fn tls(
             None
         }
     }
+}
+
+/// A TLSContext that lists hosts should list the Host that adopts it.
+fn for_other_hosts(item: &Item, hostname: &str, context: &api::TlsContext) -> Option<Diagnostic> {
+    let names_it = |host: &String| host == hostname || host == item.name() || host == "*";
+    if context.hosts.is_empty() || context.hosts.iter().any(names_it) {
+        return None;
+    }
+    Some(item.warning(
+        "tls-context-for-other-hosts",
+        "spec.tlsContext",
+        format!("the TLSContext is for {}; it is used all the same", context.hosts.join(", ")),
+        "add the Host's hostname to the hosts of the TLSContext",
+    ))
 }
 
 type Wanted = (api::TlsContext, String, bool);
