@@ -199,7 +199,7 @@ fn walk(
         Stop { status: Some(404), reason }
     })?;
     explanation.virtual_host = Some(VirtualHostChoice { name: host.name.clone(), domain });
-    seen.headers.insert(":scheme".into(), chosen.scheme(request).into());
+    seen.headers.insert(":scheme".into(), vec![chosen.scheme(request).into()]);
     let routes = tree::routes(host, &seen);
     let picked = vhost::pick(&host.name, &routes, &seen);
     explanation.near_misses = picked.near_misses;
@@ -232,7 +232,8 @@ fn walk(
 const NEAR_MISSES: usize = 20;
 
 /// A request as the router sees it: path tidied, headers by lower-case name,
-/// pseudo-headers among them, several values of a name joined by commas.
+/// pseudo-headers among them. A matcher holds when it holds for one of several
+/// values of a name.
 #[derive(Debug, Clone)]
 struct Seen {
     authority: String,
@@ -240,7 +241,14 @@ struct Seen {
     path: String,
     /// With its `?`; empty when there is none.
     query: String,
-    headers: BTreeMap<String, String>,
+    headers: BTreeMap<String, Vec<String>>,
+}
+
+impl Seen {
+    /// Returns the values of a header, joined as Envoy joins them.
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(&name.to_ascii_lowercase()).map(|values| values.join(","))
+    }
 }
 
 #[cfg(test)]

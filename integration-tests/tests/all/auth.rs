@@ -134,13 +134,14 @@ async fn tokens_are_verified_and_their_claims_reach_the_backend_unspoofed() {
         issuer.token(&claims("other", 4_000_000_000)),
         stranger.token(&claims("test", 4_000_000_000)),
         format!("{good}x"),
-        String::new(),
     ];
     for token in bad {
         let bearer = format!("Bearer {token}");
         let code = status(&stack, "/tokens/", &[("authorization", &bearer)]).await;
         assert_eq!(code, 401, "{token}");
     }
+    // RFC 6750: a malformed request is not an invalid token.
+    assert_eq!(status(&stack, "/tokens/", &[("authorization", "Bearer ")]).await, 400);
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ async fn a_bad_service_string_is_reported() {
 #[tokio::test]
 async fn two_objects_of_one_name_are_reported() {
     let text = mapping("good", "/other/", "first");
-    is_reported("twice.yaml", &text, "error", &["\"good\"", "twice.yaml"]).await;
+    is_reported("again.yaml", &text, "error", &["\"good\"", "again.yaml"]).await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn listeners_that_want_one_port_are_reported() {
     );
     let text =
         format!("{}---\n{}", object("Listener", "one", &spec), object("Listener", "two", &spec));
-    is_reported("listeners.yaml", &text, "error", &["\"two\"", "port"]).await;
+    is_reported("two-listeners.yaml", &text, "error", &["\"two\"", "port"]).await;
 }
 
 #[tokio::test]

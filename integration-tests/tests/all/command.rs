@@ -43,7 +43,7 @@ async fn check_names_file_line_object_field_and_remedy() {
     assert_eq!(ended.status.code(), Some(1));
     let line = ended.stdout.lines().find(|line| line.contains("Mapping default/bad"));
     let line = line.unwrap_or_else(|| panic!("{}", ended.stdout));
-    assert!(line.starts_with("sub/bad.yaml:3: error: "), "{line}");
+    assert!(line.starts_with("sub/bad.yaml:6: error: "), "{line}");
     assert!(line.contains("spec.prefix") && line.contains("; "), "{line}");
 
     let ended = nuncio(&files, "check", &["--format", "json"]).await;

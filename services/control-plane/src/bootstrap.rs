@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// Cluster of the control plane in every Envoy; Emissary's name for it.
 const ADS_CLUSTER: &str = "xds_cluster";
 
+/// Largest compiled size of a regular expression, in RE2's instructions.
+const REGEX_PROGRAM_SIZE: u32 = 1000;
+
 const HTTP_OPTIONS: &str =
     "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const HTTP_MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -49,6 +52,12 @@ impl Bootstrap {
         json!({
             "node": {"id": self.node_id, "cluster": self.cluster},
             "admin": {"address": socket_address(self.admin)},
+            // Patterns come from the cluster's own objects; Envoy's default of
+            // 100 refuses ordinary ones.
+            "layered_runtime": {"layers": [{
+                "name": "static",
+                "static_layer": {"re2.max_program_size.error_level": REGEX_PROGRAM_SIZE},
+            }]},
             "dynamic_resources": {
                 "ads_config": {
                     "api_type": "DELTA_GRPC",

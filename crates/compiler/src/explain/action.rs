@@ -74,11 +74,11 @@ fn redirected(route: &Route, redirect: &pb::RedirectAction, seen: &Seen) -> Acti
         .get(usize::try_from(redirect.response_code).unwrap_or_default())
         .copied()
         .unwrap_or(301);
-    let was = seen.headers.get(":scheme").map_or("http", String::as_str);
+    let was = seen.header(":scheme").unwrap_or_else(|| "http".to_owned());
     let scheme = match &redirect.scheme_rewrite_specifier {
         Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => "https",
         Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => scheme,
-        _ => was,
+        _ => &was,
     };
     let mut host = match redirect.host_redirect.is_empty() {
         true => seen.authority.clone(),
@@ -163,13 +163,11 @@ fn descriptor(limit: &pb::RateLimit, cluster: &str, seen: &Seen) -> Option<Vec<(
                 };
                 (name, key.descriptor_value.clone())
             }
-            ActionSpecifier::RequestHeaders(header) => {
-                match seen.headers.get(&header.header_name.to_ascii_lowercase()) {
-                    Some(value) => (header.descriptor_key.as_str(), value.clone()),
-                    None if header.skip_if_absent => continue,
-                    None => return None,
-                }
-            }
+            ActionSpecifier::RequestHeaders(header) => match seen.header(&header.header_name) {
+                Some(value) => (header.descriptor_key.as_str(), value),
+                None if header.skip_if_absent => continue,
+                None => return None,
+            },
             _ => return None,
         };
         entries.push((entry.0.to_owned(), entry.1));

@@ -187,18 +187,14 @@ impl Chosen<'_> {
             matches!(manager.strip_port_mode, Some(manager::StripPortMode::StripAnyHostPort(true)));
         let strip = |port: u16| any_port || (manager.strip_matching_host_port && port == self.port);
         let authority = path::without_port_if(&request.authority, strip);
-        let mut headers = BTreeMap::<String, String>::new();
+        let mut headers = BTreeMap::<String, Vec<String>>::new();
         for (name, value) in &request.headers {
-            let joined = headers.entry(name.to_ascii_lowercase()).or_default();
-            if !joined.is_empty() {
-                joined.push(',');
-            }
-            joined.push_str(value);
+            headers.entry(name.to_ascii_lowercase()).or_default().push(value.clone());
         }
-        headers.insert("x-forwarded-proto".into(), self.scheme(request).into());
-        headers.insert(":method".into(), request.method.clone());
-        headers.insert(":authority".into(), authority.clone());
-        headers.insert(":path".into(), format!("{path}{query}"));
+        headers.insert("x-forwarded-proto".into(), vec![self.scheme(request).into()]);
+        headers.insert(":method".into(), vec![request.method.clone()]);
+        headers.insert(":authority".into(), vec![authority.clone()]);
+        headers.insert(":path".into(), vec![format!("{path}{query}")]);
         Ok(Seen { authority, path, query: query.to_owned(), headers })
     }
 }

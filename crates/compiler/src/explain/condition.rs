@@ -112,12 +112,10 @@ impl Condition<'_> {
     pub(super) fn explain_failure(&self, seen: &Seen) -> String {
         let has = match self {
             Self::Path { .. } => format!("the path is {}", seen.path),
-            Self::Header(header) => {
-                seen.headers.get(&header.name.to_ascii_lowercase()).map_or_else(
-                    || "the request has none".into(),
-                    |value| format!("the request has {value}"),
-                )
-            }
+            Self::Header(header) => seen.header(&header.name).map_or_else(
+                || "the request has none".into(),
+                |value| format!("the request has {value}"),
+            ),
             Self::Query(query) => parameter(&seen.query, &query.name).map_or_else(
                 || "the request has none".into(),
                 |value| format!("the request has {value}"),
@@ -145,11 +143,13 @@ fn path_holds(specifier: &PathSpecifier, case_sensitive: bool, path: &str) -> bo
 }
 
 fn header_holds(header: &HeaderMatcher, seen: &Seen) -> bool {
-    let value = seen.headers.get(&header.name.to_ascii_lowercase());
-    let holds = match (&header.header_match_specifier, value) {
-        (Some(HeaderMatchSpecifier::PresentMatch(wanted)), value) => value.is_some() == *wanted,
-        (None, value) => value.is_some(),
-        (Some(HeaderMatchSpecifier::StringMatch(text)), Some(value)) => text_holds(text, value),
+    let values = seen.headers.get(&header.name.to_ascii_lowercase());
+    let holds = match (&header.header_match_specifier, values) {
+        (Some(HeaderMatchSpecifier::PresentMatch(wanted)), values) => values.is_some() == *wanted,
+        (None, values) => values.is_some(),
+        (Some(HeaderMatchSpecifier::StringMatch(text)), Some(values)) => {
+            values.iter().any(|value| text_holds(text, value))
+        }
         // An absent header matches nothing, not even the opposite.
         (Some(_), None) => return false,
         (Some(_), Some(_)) => false,

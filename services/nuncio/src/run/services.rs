@@ -93,10 +93,11 @@ impl Services {
         let control_plane = nuncio_control_plane::start(
             control_plane(settings, &neighbours)?,
             &self.control_plane,
-            forward(&self.context, source.events),
+            source.events,
         )
         .await
         .context("cannot start the control plane")?;
+        nuncio_control_plane::write_status(&self.context, &control_plane, source.sink);
         Ok(vec![
             ("control-plane admin", control_plane.admin),
             ("control-plane ads", control_plane.grpc),
@@ -175,28 +176,4 @@ fn certificates(settings: &Settings) -> anyhow::Result<nuncio_certificates::Sett
         flags.push(format!("--acme-ca-bundle={}", bundle.display()));
     }
     Ok(nuncio_certificates::Settings::try_parse_from(flags)?)
-}
-
-/// Hands the source's events to the control plane.
-fn forward(
-    context: &Context,
-    mut events: mpsc::Receiver<nuncio_source::Event>,
-) -> mpsc::Receiver<nuncio_control_plane::Event> {
-    // One event waits while one is compiled; the source holds the rest.
-    let (sender, receiver) = mpsc::channel(1);
-    context.tasks.spawn_finite("events", async move {
-        while let Some(event) = events.recv().await {
-            let event = match event {
-                nuncio_source::Event::Changes(changes) => {
-                    nuncio_control_plane::Event::Changes(changes)
-                }
-                nuncio_source::Event::Synced => nuncio_control_plane::Event::Synced,
-            };
-            if sender.send(event).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
-    });
-    receiver
 }
