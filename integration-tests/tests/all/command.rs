@@ -54,7 +54,7 @@ async fn check_names_file_line_object_field_and_remedy() {
     assert_eq!(found["severity"], "error");
     assert_eq!(found["object"]["name"], "bad");
     assert_eq!(found["origin"]["file"], "sub/bad.yaml");
-    assert_eq!(found["origin"]["line"], 3);
+    assert_eq!(found["origin"]["line"], 6);
     assert_eq!(found["field"], "spec.prefix");
 }
 

@@ -47,8 +47,12 @@ impl Compiler {
             self.mark_broken(key, false, dirty);
             return;
         }
-        findings.extend(check::check(&Item::own(object.clone())));
-        if check::is_unusable(&findings) {
+        let own = check::check(&Item::own(object.clone()));
+        // Whoever applies an object has judged its text usable, whatever was
+        // found in parts of it; what counts here is what the rules say.
+        let unusable = check::is_unusable(&own);
+        findings.extend(own);
+        if unusable {
             self.take_broken(key, findings, dirty);
             return;
         }
