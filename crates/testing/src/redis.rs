@@ -58,6 +58,11 @@ impl Redis {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Returns the server's process id, `None` while it is stopped.
+    pub fn id(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
     /// Starts the server again on the same port, empty.
     ///
     /// # Errors
