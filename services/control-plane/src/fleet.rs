@@ -1,7 +1,7 @@
 //! What all streams share: the cache, the news of its changes, who is connected.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
@@ -26,6 +26,8 @@ pub struct Fleet {
 struct Shared {
     // Held for lookups and single insertions, never across an await.
     cache: RwLock<Cache>,
+    /// Whether the cache holds a whole configuration.
+    open: AtomicBool,
     changes: watch::Sender<u64>,
     news: mpsc::Sender<News>,
     rules: Rules,
@@ -63,12 +65,13 @@ pub(crate) struct Connected {
 // === impl Fleet ===
 
 impl Fleet {
-    /// Makes a fleet without resources. The receiver hears of refusals; while
+    /// Makes a fleet without resources, not yet open. The receiver hears of refusals; while
     /// nobody receives, streams that have one wait.
     pub fn new(rules: Rules, metrics: Metrics) -> (Self, mpsc::Receiver<News>) {
         let (news, heard) = mpsc::channel(REFUSALS);
         let shared = Shared {
             cache: RwLock::new(Cache::new()),
+            open: AtomicBool::new(false),
             changes: watch::Sender::new(0),
             news,
             rules,
@@ -93,6 +96,20 @@ impl Fleet {
         };
         self.shared.changes.send_if_modified(|seen| std::mem::replace(seen, end) != end);
         outcome
+    }
+
+    /// Notes that the cache holds a whole configuration. Streams are silent
+    /// before: a client that comes back to a server that has just started would
+    /// else be told that nothing it runs exists any more.
+    pub fn open(&self) {
+        if !self.shared.open.swap(true, Ordering::AcqRel) {
+            self.shared.changes.send_modify(|_| {});
+        }
+    }
+
+    /// Says whether [`Fleet::open`] was called.
+    pub fn is_open(&self) -> bool {
+        self.shared.open.load(Ordering::Acquire)
     }
 
     /// Returns a receiver that is marked whenever the cache has changed.

@@ -135,6 +135,7 @@ impl Intake {
         let (compiler, publisher, delta, known_bad, compiled_in) =
             tokio::task::spawn_blocking(work).await.context("the compiler failed")?;
         self.compiler = Some((compiler, publisher));
+        self.fleet.open();
         let now = Instant::now();
         self.debounce.compiled(now);
         self.fleet.metrics().compiled(compiled_in, now - arrived);

@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Parser as _;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3::HealthCheck;
+use envoy_types::pb::envoy::config::core::v3::health_check::{HealthChecker, HttpHealthCheck};
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, RouteMatch};
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
+use envoy_types::pb::google::protobuf::{Duration as WireDuration, UInt32Value};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -50,6 +54,7 @@ impl Gateway {
             "--admin-host=127.0.0.1",
             "--admin-port=0",
             "--xds-grace=200ms",
+            "--xds-hold=1h",
         ]);
         let bound = start(settings, &context, source).await.unwrap();
         events.send(Event::Synced).await.unwrap();
@@ -71,7 +76,6 @@ impl Gateway {
 
     /// Puts a cluster with one endpoint.
     fn put_backend(&self, name: &str, port: u16) {
-        self.bound.fleet.cache();
         self.put(&TypeUrl::ENDPOINTS, name, &samples::endpoints(name, port));
         self.put(&TypeUrl::CLUSTER, name, &samples::cluster(name, ""));
     }
@@ -110,15 +114,20 @@ impl Envoy {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Asks the admin interface, once it is there.
+    async fn admin(&self, path: &str) -> Option<String> {
+        let admin = std::fs::read_to_string(self.folder.path().join("admin")).ok()?;
+        let (_, body) = get(&self.client, &format!("http://{}{path}", admin.trim())).await?;
+        Some(body)
+    }
+
     /// Waits for a listener and returns its address.
     async fn listener(&self, name: &str) -> SocketAddr {
         until(
             "the listener",
             || self.log(),
             async || {
-                let admin = std::fs::read_to_string(self.folder.path().join("admin")).ok()?;
-                let url = format!("http://{}/listeners?format=json", admin.trim());
-                let (_, body) = get(&self.client, &url).await?;
+                let body = self.admin("/listeners?format=json").await?;
                 let body: serde_json::Value = serde_json::from_str(&body).ok()?;
                 let statuses = body["listener_statuses"].as_array()?;
                 let status = statuses.iter().find(|status| status["name"] == name)?;
@@ -269,4 +278,75 @@ async fn edits_under_load_fail_no_request() {
     }
     assert!(total > 100, "the load was no load: {total}");
     assert_eq!(gateway.bound.fleet.cache().refused().count(), 0);
+}
+
+/// Answers health checks of a cluster once it is let.
+async fn reluctant(context: &Context) -> (u16, tokio::sync::watch::Sender<bool>) {
+    let (let_go, answers) = tokio::sync::watch::channel(false);
+    let router = axum::Router::new().fallback(move || {
+        let mut answers = answers.clone();
+        async move { answers.wait_for(|answers| *answers).await.map_or("gone", |_| "slow") }
+    });
+    let address = "127.0.0.1:0".parse().unwrap();
+    let bound = nuncio_process::http::serve(context, "backend", address, router).await.unwrap();
+    (bound.port(), let_go)
+}
+
+/// A cluster that is warm when a health check has been answered.
+fn checked(name: &str) -> Vec<u8> {
+    let mut cluster = Cluster::decode(samples::cluster(name, "").as_slice()).unwrap();
+    let seconds = |seconds| Some(WireDuration { seconds, nanos: 0 });
+    cluster.health_checks.push(HealthCheck {
+        timeout: seconds(600),
+        interval: seconds(600),
+        unhealthy_threshold: Some(UInt32Value { value: 1 }),
+        healthy_threshold: Some(UInt32Value { value: 1 }),
+        health_checker: Some(HealthChecker::HttpHealthCheck(HttpHealthCheck {
+            path: "/health".into(),
+            ..HttpHealthCheck::default()
+        })),
+        ..HealthCheck::default()
+    });
+    cluster.encode_to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_wait_for_the_health_checks_of_a_new_cluster() {
+    let gateway = Gateway::start().await;
+    let one = backend(&gateway.context, "one").await;
+    let (slow, let_go) = reluctant(&gateway.context).await;
+    gateway.put_backend("one", one);
+    gateway.put(&TypeUrl::ROUTES, "r", &samples::routes("r", "host", &[("/", "one")]));
+    gateway.put(&TypeUrl::LISTENER, "l", &samples::listener("l", 0, "r", "l"));
+    let envoy = gateway.envoy().await;
+    let url = format!("http://{}/", envoy.listener("l").await);
+    let answer = async |url: &str| get(&gateway.client, url).await;
+    let name = "the first answer";
+    until(name, || envoy.log(), async || answer(&url).await.filter(|a| a.1 == "one")).await;
+
+    gateway.put(&TypeUrl::ENDPOINTS, "slow", &samples::endpoints("slow", slow));
+    gateway.put(&TypeUrl::CLUSTER, "slow", &checked("slow"));
+    gateway.put(&TypeUrl::ROUTES, "r", &samples::routes("r", "host", &[("/", "slow")]));
+    let warming = async || {
+        let stats = envoy.admin("/stats?filter=warming_clusters").await?;
+        stats.contains("warming_clusters: 1").then_some(())
+    };
+    until("warming cluster", || envoy.log(), warming).await;
+    // Envoy acknowledges clusters when all of them are warm, and not before.
+    let clusters = async || {
+        let metrics = format!("http://{}/metrics", gateway.bound.admin);
+        let (_, text) = get(&gateway.client, &metrics).await.unwrap();
+        let line = "nuncio_control_plane_acknowledged_total{resource=\"cluster\"} ";
+        let value = text.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+        value.parse::<u64>().unwrap()
+    };
+    let acknowledged = clusters().await;
+    for _ in 0..50 {
+        assert_eq!(answer(&url).await, Some((200, "one".into())), "{}", envoy.log());
+        assert_eq!(clusters().await, acknowledged);
+    }
+    let_go.send(true).unwrap();
+    until("slow answer", || envoy.log(), async || answer(&url).await.filter(|a| a.1 == "slow"))
+        .await;
+    assert_eq!(clusters().await, acknowledged + 1);
 }

@@ -78,7 +78,9 @@ pub(super) async fn run<S: Session>(
             }
             () = timer => {}
         }
-        let responses = session.poll(&fleet.cache(), Instant::now());
+        let open = fleet.is_open();
+        let responses =
+            if open { session.poll(&fleet.cache(), Instant::now()) } else { Vec::new() };
         for response in responses {
             tracing::debug!(
                 kind = response.type_url.short(),
@@ -93,7 +95,8 @@ pub(super) async fn run<S: Session>(
             }
         }
         if let Some(connected) = &connected {
-            connected.progress(session.asks_for(&TypeUrl::LISTENER), session.is_settled());
+            let settled = open && session.is_settled();
+            connected.progress(session.asks_for(&TypeUrl::LISTENER), settled);
         }
     }
 }
