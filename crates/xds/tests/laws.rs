@@ -3,6 +3,8 @@
 //! is served, never has a route to a cluster that is not there, and has one
 //! response of a type in flight.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -11,6 +11,7 @@ use tonic::service::Routes;
 
 use crate::ads::Ads;
 use crate::diagnostics::{self, Pages};
+use crate::guarded::Guarded;
 use crate::health::{Health, Snapshot};
 use crate::intake::Intake;
 use crate::{Fleet, Metrics, Objects, Report, Settings};
@@ -67,7 +68,8 @@ pub async fn start(
     let grpc =
         grpc::serve(context, "control-plane ads", settings.grpc(), Routes::new(ads), &[]).await?;
 
-    let compiler = Compiler::new(settings.compiler(admin));
+    let told = settings.compiler(admin);
+    let compiler = Guarded::new(move || Compiler::new(told.clone()));
     let intake = Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready);
     context.tasks.spawn("intake", intake.run(events, news, context.drain.clone()));
     tracing::info!(%grpc, %admin, "control plane listening");

@@ -5,7 +5,7 @@
 //! of a running Envoy's.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nuncio_api::{Change, ObjectKey};
@@ -17,6 +17,7 @@ use nuncio_xds::nack::News;
 use tokio::sync::mpsc;
 
 use crate::debounce::Debounce;
+use crate::guarded::{GivenUp, Guarded, Outcome};
 use crate::publish::{KnownBad, Publisher};
 use crate::report::{Attribution, Report};
 use crate::{Fleet, Objects};
@@ -30,7 +31,7 @@ pub(crate) struct Intake {
     pub(crate) status: crate::health::Snapshot,
     pub(crate) unready: Option<ReadyGuard>,
     /// Taken by the thread that compiles, and given back.
-    compiler: Option<(Compiler, Publisher)>,
+    compiler: Option<(Guarded<Compiler>, Publisher)>,
     debounce: Debounce,
     synced: bool,
     waiting: Vec<Change>,
@@ -41,7 +42,7 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(
-        compiler: Compiler,
+        compiler: Guarded<Compiler>,
         fleet: Fleet,
         report: Report,
         objects: Objects,
@@ -127,18 +128,37 @@ impl Intake {
         let work = move || {
             let batch: BTreeSet<ObjectKey> = changes.iter().filter_map(key).collect();
             let began = Instant::now();
-            let delta = compiler.apply(changes);
+            let mut outcome = compiler.apply(changes);
             let compiled_in = began.elapsed();
-            let known_bad = publisher.publish(&fleet, &delta, batch, Instant::now());
-            (compiler, publisher, delta, known_bad, compiled_in)
+            let known_bad = outcome.as_mut().map_or_else(
+                |_given_up| Vec::new(),
+                |outcome| publisher.publish(&fleet, outcome, batch, Instant::now()),
+            );
+            (compiler, publisher, outcome, known_bad, compiled_in)
         };
-        let (compiler, publisher, delta, known_bad, compiled_in) =
-            tokio::task::spawn_blocking(work).await.context("the compiler failed")?;
+        let (compiler, publisher, outcome, known_bad, compiled_in) =
+            tokio::task::spawn_blocking(work).await.context("publishing failed")?;
         self.compiler = Some((compiler, publisher));
-        self.fleet.open();
         let now = Instant::now();
         self.debounce.compiled(now);
         self.fleet.metrics().compiled(compiled_in, now - arrived);
+        match outcome {
+            Ok(outcome) => self.published(outcome, &known_bad, compiled_in),
+            Err(error) => self.given_up(&error),
+        }
+        self.status.processed(now);
+        Ok(())
+    }
+
+    fn published(&mut self, outcome: Outcome, known_bad: &[KnownBad], compiled_in: Duration) {
+        self.fleet.open();
+        for (change, panic) in &outcome.left_out {
+            self.fleet.metrics().compiler_panicked();
+            let object = key(change).map(|key| key.to_string()).unwrap_or_default();
+            let effect = "the change is left out, everything else is in effect";
+            tracing::error!(object, panic, effect, "a change made the compiler panic");
+        }
+        let delta = outcome.delta;
         if !delta.changed.is_empty() || !delta.removed.is_empty() {
             tracing::info!(
                 changed = delta.changed.len(),
@@ -152,12 +172,18 @@ impl Intake {
             self.report.settled(name);
         }
         for bad in known_bad {
-            self.tell_known_bad(&bad);
+            self.tell_known_bad(bad);
         }
-        self.report.compiled(delta.report);
-        self.status.processed(now);
+        self.report.compiled(delta.report, outcome.whole);
         self.unready = None;
-        Ok(())
+    }
+
+    /// Serves what was published before. Ready and alive still: a restart would
+    /// lose that too, and new Envoys need it.
+    fn given_up(&self, error: &GivenUp) {
+        self.fleet.metrics().compiler_panicked();
+        let effect = "the configuration published last stays in effect until a change compiles";
+        tracing::error!(error = nuncio_process::chain(error), effect, "nothing was compiled");
     }
 
     fn hear(&self, news: News) {

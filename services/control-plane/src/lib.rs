@@ -8,6 +8,7 @@ mod debounce;
 mod diagnostics;
 mod envoy_client;
 mod fleet;
+mod guarded;
 mod health;
 mod intake;
 mod metrics;

@@ -37,6 +37,7 @@ pub struct Metrics {
     refused: Family<TypeLabel, Counter>,
     served: Family<TypeLabel, Gauge>,
     compiles: Counter,
+    compiler_panics: Counter,
     compile_seconds: Seconds,
     publish_seconds: Seconds,
     findings: Family<SeverityLabel, Gauge>,
@@ -59,6 +60,8 @@ impl Metrics {
         own.register("refused", "Resources refused by clients", metrics.refused.clone());
         own.register("resources", "Resources served", metrics.served.clone());
         own.register("compiles", "Compilations", metrics.compiles.clone());
+        let panics = metrics.compiler_panics.clone();
+        own.register("compiler_panics", "Changes left out because the compiler panicked", panics);
         let seconds = metrics.compile_seconds.clone();
         own.register("compile_seconds", "Duration of the latest compilation", seconds);
         let seconds = metrics.publish_seconds.clone();
@@ -109,6 +112,10 @@ impl Metrics {
         self.compiles.inc();
         self.compile_seconds.set(compile.as_secs_f64());
         self.publish_seconds.set(since_arrival.as_secs_f64());
+    }
+
+    pub(crate) fn compiler_panicked(&self) {
+        self.compiler_panics.inc();
     }
 
     pub(crate) fn served(&self, type_url: &TypeUrl, count: usize) {

@@ -9,6 +9,7 @@ use nuncio_compiler::{Delta, ResourceName, TypeUrl as CompiledType};
 use nuncio_xds::{Payload, Put, TypeUrl};
 
 use crate::Fleet;
+use crate::guarded::Outcome;
 
 /// Puts compiled resources into a fleet's cache and remembers which objects
 /// changed when each of them did.
@@ -32,15 +33,20 @@ pub(crate) struct KnownBad {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Publishes one result of the compiler. `batch` are the objects that
+    /// Publishes one result of the compiler, of which only what differs from
+    /// what is published is left afterwards. `batch` are the objects that
     /// changed. Returns resources that stay back.
     pub(crate) fn publish(
         &mut self,
         fleet: &Fleet,
-        delta: &Delta,
+        outcome: &mut Outcome,
         batch: BTreeSet<ObjectKey>,
         now: Instant,
     ) -> Vec<KnownBad> {
+        let delta = &mut outcome.delta;
+        if outcome.whole {
+            delta.removed = self.missing(delta);
+        }
         if delta.changed.is_empty() && delta.removed.is_empty() {
             return Vec::new();
         }
@@ -56,19 +62,25 @@ impl Publisher {
                 (resource, type_url, Arc::new(payload))
             })
             .collect();
-        let known_bad = fleet.change(|cache| {
-            let mut known_bad = Vec::new();
+        let (known_bad, changed) = fleet.change(|cache| {
+            let (mut known_bad, mut changed) = (Vec::new(), Vec::new());
             for (resource, type_url, payload) in payloads {
-                if let Put::Refused(reason) = cache.put(&type_url, payload) {
-                    let (name, version) = (resource.name.clone(), resource.version);
-                    known_bad.push(KnownBad { name, version, reason });
+                match cache.put(&type_url, payload) {
+                    Put::Same => continue,
+                    Put::New => {}
+                    Put::Refused(reason) => {
+                        let (name, version) = (resource.name.clone(), resource.version);
+                        known_bad.push(KnownBad { name, version, reason });
+                    }
                 }
+                changed.push(Arc::clone(resource));
             }
             for name in &delta.removed {
                 cache.remove(&type_url(name.type_url), &name.name, now);
             }
-            known_bad
+            (known_bad, changed)
         });
+        delta.changed = changed;
         for resource in &delta.changed {
             let earlier = self.changed_with.insert(resource.name.clone(), Arc::clone(&batch));
             if earlier.is_none() {
@@ -84,6 +96,12 @@ impl Publisher {
             fleet.metrics().served(&type_url(*compiled), *count);
         }
         known_bad
+    }
+
+    /// Returns what was published and is not in a whole result.
+    fn missing(&self, whole: &Delta) -> Vec<ResourceName> {
+        let there: BTreeSet<_> = whole.changed.iter().map(|resource| &resource.name).collect();
+        self.changed_with.keys().filter(|name| !there.contains(name)).cloned().collect()
     }
 
     /// Returns the objects that changed together with a resource.

@@ -89,12 +89,18 @@ impl Report {
             .collect()
     }
 
-    /// Takes over what the compiler says of subjects.
-    pub(crate) fn compiled(&self, report: Vec<(Subject, Vec<Diagnostic>)>) {
+    /// Takes over what the compiler says of subjects; a `whole` report clears
+    /// all others.
+    pub(crate) fn compiled(&self, mut report: Vec<(Subject, Vec<Diagnostic>)>, whole: bool) {
+        let mut findings = self.findings();
+        if whole {
+            let told: BTreeSet<_> = report.iter().map(|(subject, _)| subject.clone()).collect();
+            let others = findings.compiled.keys().filter(|subject| !told.contains(*subject));
+            report.extend(others.map(|subject| (subject.clone(), Vec::new())));
+        }
         if report.is_empty() {
             return;
         }
-        let mut findings = self.findings();
         for (subject, told) in report {
             let before = findings.compiled.get(&subject);
             for diagnostic in &told {

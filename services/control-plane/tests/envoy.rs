@@ -1,5 +1,7 @@
 //! The control plane against the real Envoy.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -80,7 +82,7 @@ impl Gateway {
         self.put(&TypeUrl::CLUSTER, name, &samples::cluster(name, ""));
     }
 
-    async fn envoy(&self) -> Envoy {
+    fn envoy(&self) -> Envoy {
         let folder = tempfile::tempdir().unwrap();
         let bootstrap = Bootstrap {
             node_id: "test".into(),
@@ -186,7 +188,7 @@ async fn a_route_table_that_envoy_refuses_is_contained_for_old_and_new_envoys() 
     gateway.put_backend("one", one);
     gateway.put(&TypeUrl::ROUTES, "r", &samples::routes("r", "host", &[("/", "one")]));
     gateway.put(&TypeUrl::LISTENER, "l", &samples::listener("l", 0, "r", "l"));
-    let envoy = gateway.envoy().await;
+    let envoy = gateway.envoy();
     let address = envoy.listener("l").await;
     let url = format!("http://{address}/");
     let serves = async |url: &str, name: &'static str| {
@@ -219,7 +221,7 @@ async fn a_route_table_that_envoy_refuses_is_contained_for_old_and_new_envoys() 
     assert!(refused.1.contains("repetition operator"), "{}", refused.1);
     serves(&url, "one").await;
 
-    let second = gateway.envoy().await;
+    let second = gateway.envoy();
     let new_url = format!("http://{}/", second.listener("l").await);
     serves(&new_url, "one").await;
 
@@ -236,7 +238,7 @@ async fn edits_under_load_fail_no_request() {
     gateway.put_backend("c0", port);
     gateway.put(&TypeUrl::ROUTES, "r", &samples::routes("r", "host", &[("/", "c0")]));
     gateway.put(&TypeUrl::LISTENER, "l", &samples::listener("l", 0, "r", "l"));
-    let envoy = gateway.envoy().await;
+    let envoy = gateway.envoy();
     let url = format!("http://{}/", envoy.listener("l").await);
     until(
         "first answer",
@@ -318,7 +320,7 @@ async fn routes_wait_for_the_health_checks_of_a_new_cluster() {
     gateway.put_backend("one", one);
     gateway.put(&TypeUrl::ROUTES, "r", &samples::routes("r", "host", &[("/", "one")]));
     gateway.put(&TypeUrl::LISTENER, "l", &samples::listener("l", 0, "r", "l"));
-    let envoy = gateway.envoy().await;
+    let envoy = gateway.envoy();
     let url = format!("http://{}/", envoy.listener("l").await);
     let answer = async |url: &str| get(&gateway.client, url).await;
     let name = "the first answer";

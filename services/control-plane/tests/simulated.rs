@@ -1,5 +1,7 @@
 //! The control plane against simulated Envoys, over real connections.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 use std::sync::Arc;
 
 use clap::Parser as _;
