@@ -17,6 +17,7 @@ pub(crate) mod glob;
 pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod http;
+pub(crate) mod inert;
 pub(crate) mod item;
 pub(crate) mod limits;
 pub(crate) mod listener;

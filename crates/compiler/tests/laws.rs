@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nuncio_api::{Change, Object, ObjectKey};
-use nuncio_compiler::{Address, Compiler, Resource, ResourceName, Settings};
+use nuncio_compiler::{Address, Compiler, Resource, ResourceName, Settings, TypeUrl};
 use nuncio_testing::manifests;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -153,4 +153,31 @@ fn a_broken_object_keeps_its_last_good_version() {
     assert_eq!(snapshot(&compiler), before);
     let codes: Vec<_> = delta.report.iter().flat_map(|(_, list)| list).map(|d| d.code).collect();
     assert!(codes.contains(&"invalid-regex") && codes.contains(&"last-good-kept"), "{codes:?}");
+}
+
+fn codes(delta: &nuncio_compiler::Delta) -> Vec<&'static str> {
+    delta.report.iter().flat_map(|(_, list)| list).map(|finding| finding.code).collect()
+}
+
+#[test]
+fn a_faulty_limit_keeps_the_good_one_and_refuses_until_there_was_one() {
+    let good = "apiVersion: getambassador.io/v3alpha1\nkind: RateLimit\nmetadata: {name: r, namespace: default}\nspec: {domain: d, limits: [{pattern: [{generic_key: a}], rate: 5, unit: minute}]}\n";
+    let bad = good.replace("minute", "fortnight");
+    let worse = bad.replace("generic_key: a", "generic_key: b");
+    let limits = |compiler: &Compiler| -> Vec<u8> {
+        let is_limits = |name: &ResourceName| name.type_url == TypeUrl::RateLimitConfig;
+        let mut found = compiler.resources().filter(|resource| is_limits(&resource.name));
+        found.next().expect("the domain is served").bytes.to_vec()
+    };
+    let mut compiler = Compiler::new(settings());
+    let closed = codes(&compiler.apply(manifests::changes(&bad)));
+    assert!(closed.contains(&"closed-until-corrected"), "{closed:?}");
+    let first = limits(&compiler);
+    compiler.apply(manifests::changes(&worse));
+    assert_ne!(limits(&compiler), first, "a faulty version is not worth keeping");
+    compiler.apply(manifests::changes(good));
+    let best = limits(&compiler);
+    let kept = codes(&compiler.apply(manifests::changes(&bad)));
+    assert!(kept.contains(&"last-good-kept"), "{kept:?}");
+    assert_eq!(limits(&compiler), best);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nuncio_api::{Kind, ObjectKey, Spec};
 
 use super::routes::Piece;
-use super::{Compiler, Dirty, Pass};
+use super::{Compiler, Dirty};
 use crate::envoy;
 use crate::ir::item::ItemId;
 use crate::ir::limits;
@@ -213,10 +213,8 @@ impl Compiler {
     }
 
     fn emit_limits(&mut self) {
-        let mut findings = Vec::new();
         let items = self.items.get(&Kind::RateLimit).into_iter().flat_map(BTreeMap::values);
-        let domains = limits::read(items, &mut findings);
-        self.reports.replace(Pass::Limits, findings);
+        let domains = limits::read(items);
         for (name, domain) in &domains {
             let bytes = envoy::limits::encode(name, domain);
             let mut sources = domain.sources.clone();

@@ -52,6 +52,10 @@ impl Compiler {
         // found in parts of it; what counts here is what the rules say.
         let unusable = check::is_unusable(&own);
         findings.extend(own);
+        if unusable && self.is_better_than_nothing(&object) {
+            self.take_closed(object, findings, dirty);
+            return;
+        }
         if unusable {
             self.take_broken(key, findings, dirty);
             return;
@@ -59,6 +63,36 @@ impl Compiler {
         self.report(&key, findings);
         self.put(key.clone(), Some(object), dirty);
         self.entries.entry(key.clone()).or_default().broken = None;
+        self.mark_broken(key, false, dirty);
+    }
+
+    /// Whether an object with errors does more good in effect than absent, and
+    /// no version without errors is there to keep: a RateLimit's bad limits
+    /// refuse, while without it everything would pass.
+    fn is_better_than_nothing(&self, object: &Arc<Object>) -> bool {
+        let good = self.entries.get(&object.key()).and_then(|entry| entry.good.as_ref());
+        object.spec.kind() == Kind::RateLimit
+            && good.is_none_or(|good| check::is_unusable(&check::check(&Item::own(good.clone()))))
+    }
+
+    fn take_closed(
+        &mut self,
+        object: Arc<Object>,
+        mut findings: Vec<Diagnostic>,
+        dirty: &mut Dirty,
+    ) {
+        let key = object.key();
+        let first = findings.iter().find(|finding| finding.severity == Severity::Error).cloned();
+        findings.extend(first.map(|model| Diagnostic {
+            severity: Severity::Notice,
+            code: "closed-until-corrected",
+            field: String::new(),
+            message: "requests that match its faulty limits are refused".to_owned(),
+            remedy: "correct the errors".to_owned(),
+            ..model
+        }));
+        self.report(&key, findings);
+        self.put(key.clone(), Some(object), dirty);
         self.mark_broken(key, false, dirty);
     }
 

@@ -13,7 +13,6 @@ pub(super) enum Pass {
     Decode,
     Ingress,
     Scene,
-    Limits,
     Mapping,
     Group,
     Attachment,

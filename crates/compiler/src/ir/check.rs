@@ -10,7 +10,7 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, IpRule, Severity, Spec};
 
 use super::item::Item;
-use super::{syntax, tls_context, upstream};
+use super::{inert, limits, syntax, tls_context, upstream};
 
 /// Returns everything wrong with an object; with an error among it the object
 /// cannot be used.
@@ -26,6 +26,7 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
         Spec::Secret(secret) => checker.secret(secret),
         Spec::Host(host) => checker.host(host),
         Spec::AuthService(spec) => checker.auth_service(spec),
+        Spec::RateLimit(spec) => checker.findings.extend(limits::faults(item, spec)),
         Spec::DevPortal(_) => checker.findings.push(item.warning(
             "dev-portal-not-supported",
             "",
@@ -34,6 +35,7 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
         )),
         _ => {}
     }
+    checker.findings.extend(inert::check(item));
     checker.findings
 }
 
@@ -280,59 +282,6 @@ impl Checker<'_> {
         }
         if config.error_response_overrides.is_some() {
             self.not_yet("spec.config.error_response_overrides");
-        }
-        self.inert(config);
-    }
-
-    /// Says which settings mean nothing here, and what to use instead.
-    fn inert(&mut self, config: &api::AmbassadorModule) {
-        let settings = [
-            (
-                "use_proxy_proto",
-                config.use_proxy_proto.is_some(),
-                "use protocolStack of a Listener",
-            ),
-            (
-                "x_forwarded_proto_redirect",
-                config.x_forwarded_proto_redirect.is_some(),
-                "use requestPolicy of a Host",
-            ),
-            (
-                "xff_num_trusted_hops",
-                config.xff_num_trusted_hops.is_some(),
-                "use l7Depth of a Listener",
-            ),
-            ("service_port", config.service_port.is_some(), "use port of a Listener"),
-            ("tls", config.tls.is_some(), "use a Host with a tlsSecret, or a TLSContext"),
-            ("auth_enabled", config.auth_enabled.is_some(), "remove the field"),
-            ("regex_type", config.regex_type.is_some(), "remove the field"),
-            (
-                "prune_unreachable_routes",
-                config.prune_unreachable_routes.is_some(),
-                "remove the field",
-            ),
-            ("statsd", config.statsd.is_some(), "remove the field"),
-            ("admin_port", config.admin_port.is_some(), "remove the field"),
-            (
-                "envoy_validation_timeout",
-                config.envoy_validation_timeout.is_some(),
-                "remove the field",
-            ),
-            ("debug_mode", config.debug_mode.is_some(), "remove the field"),
-            ("runtime_flags", !config.runtime_flags.is_empty(), "set them in the bootstrap"),
-            (
-                "buffer.max_request_time",
-                config.buffer.as_ref().is_some_and(|buffer| buffer.max_request_time.is_some()),
-                "remove the field",
-            ),
-        ];
-        for (field, _, remedy) in settings.into_iter().filter(|(_, given, _)| *given) {
-            self.findings.push(self.item.notice(
-                "no-effect",
-                &format!("spec.config.{field}"),
-                "has no effect",
-                remedy,
-            ));
         }
     }
 

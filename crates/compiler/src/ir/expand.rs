@@ -10,7 +10,7 @@ use super::endpoints::Services;
 use super::item::{Item, ItemId};
 use crate::Settings;
 
-const CONTROLLER: &str = "getambassador.io/ingress-controller";
+pub(crate) const CONTROLLER: &str = "getambassador.io/ingress-controller";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const ID_ANNOTATION: &str = "getambassador.io/ambassador-id";
 /// Restores Emissary's stripping of Ingress paths when it says `true`.

@@ -61,29 +61,37 @@ impl Unit {
     }
 }
 
-/// Reads RateLimit objects. A limit that cannot be understood is left out and
-/// reported; the others stay.
-pub(crate) fn read<'a>(
-    items: impl Iterator<Item = &'a Item>,
-    findings: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, Domain> {
+/// Returns what is wrong with the limits of an object.
+pub(crate) fn faults(item: &Item, spec: &api::RateLimit) -> Vec<Diagnostic> {
+    let all = spec.limits.iter().enumerate();
+    all.filter_map(|(index, given)| terms(item, index, given).err().map(|finding| *finding))
+        .collect()
+}
+
+/// Reads RateLimit objects. A limit that cannot be understood refuses what it
+/// matches: an object in which one stands is in effect only when no better
+/// version of it was ever seen, and to let everything through would be worse.
+pub(crate) fn read<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeMap<String, Domain> {
     let mut domains: BTreeMap<String, Domain> = BTreeMap::new();
     for item in items {
         let Spec::RateLimit(spec) = &item.object.spec else { continue };
         let name = spec.domain.clone().unwrap_or_else(|| DEFAULT_DOMAIN.to_owned());
         let domain = domains.entry(name).or_default();
         domain.sources.push((*item.id.source).clone());
-        for (index, given) in spec.limits.iter().enumerate() {
-            match limit(item, index, given) {
-                Ok(limit) => domain.limits.push(limit),
-                Err(finding) => findings.push(*finding),
-            }
-        }
+        let limits = spec.limits.iter().enumerate();
+        domain.limits.extend(limits.map(|(index, given)| limit(item, index, given)));
     }
     domains
 }
 
-fn limit(item: &Item, index: usize, given: &api::Limit) -> Result<Limit, Box<Diagnostic>> {
+/// How much, for how long, and whether it counts only.
+struct Terms {
+    rate: u64,
+    unit: Unit,
+    log_only: bool,
+}
+
+fn terms(item: &Item, index: usize, given: &api::Limit) -> Result<Terms, Box<Diagnostic>> {
     let error = |field: &str, message: String, remedy| {
         let field = format!("spec.limits[{index}].{field}");
         Box::new(item.error("invalid-limit", &field, message, remedy))
@@ -94,19 +102,30 @@ fn limit(item: &Item, index: usize, given: &api::Limit) -> Result<Limit, Box<Dia
     })?;
     let rate =
         given.rate.ok_or_else(|| error("rate", "in body is required".into(), "set a rate"))?;
-    let action = given.action.as_deref().unwrap_or("Enforce");
-    let log_only = match action.to_ascii_lowercase().as_str() {
-        "enforce" => false,
-        "logonly" => true,
-        _ => {
-            let message = format!("`{action}` is no action");
-            return Err(error("action", message, "use Enforce or LogOnly"));
-        }
-    };
+    let log_only = log_only(given).ok_or_else(|| {
+        let action = given.action.as_deref().unwrap_or_default();
+        error("action", format!("`{action}` is no action"), "use Enforce or LogOnly")
+    })?;
+    Ok(Terms { rate, unit, log_only })
+}
+
+/// Whether a limit counts without refusing; `None` for an unknown action.
+fn log_only(given: &api::Limit) -> Option<bool> {
+    match given.action.as_deref().unwrap_or("Enforce").to_ascii_lowercase().as_str() {
+        "enforce" => Some(false),
+        "logonly" => Some(true),
+        _ => None,
+    }
+}
+
+fn limit(item: &Item, index: usize, given: &api::Limit) -> Limit {
+    let closed =
+        || Terms { rate: 0, unit: Unit::Second, log_only: log_only(given).unwrap_or(false) };
+    let Terms { rate, unit, log_only } = terms(item, index, given).unwrap_or_else(|_| closed());
     let pairs = |labels: &BTreeMap<String, String>| {
         labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    Ok(Limit {
+    Limit {
         name: given
             .name
             .clone()
@@ -119,5 +138,5 @@ fn limit(item: &Item, index: usize, given: &api::Limit) -> Result<Limit, Box<Dia
         request_headers: given.inject_request_headers.clone(),
         response_headers: given.inject_response_headers.clone(),
         error_response: given.error_response.clone(),
-    })
+    }
 }

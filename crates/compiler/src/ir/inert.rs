@@ -1,0 +1,117 @@
+//! Settings that are read and mean nothing here: said, so that nobody waits
+//! for an effect that does not come.
+
+use nuncio_api as api;
+use nuncio_api::{Diagnostic, Spec};
+
+use super::item::Item;
+
+/// A field, whether it is given, and what to do instead.
+type Setting = (&'static str, bool, &'static str);
+
+const REMOVE: &str = "remove the field";
+
+/// Returns a notice for each field of an object that is set without effect.
+pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
+    match &item.object.spec {
+        Spec::Module(spec) => match &spec.config {
+            api::ModuleConfig::Ambassador(config) => said(item, "spec.config.", &module(config)),
+            _ => Vec::new(),
+        },
+        Spec::TracingService(spec) => spec
+            .config
+            .as_ref()
+            .map_or_else(Vec::new, |config| said(item, "spec.config.", &tracing(config))),
+        Spec::TlsContext(spec) => {
+            said(item, "spec.", &[redirect_cleartext(spec.redirect_cleartext_from)])
+        }
+        Spec::Host(spec) => {
+            spec.tls.as_ref().map_or_else(Vec::new, |tls| said(item, "spec.tls.", &host_tls(tls)))
+        }
+        Spec::IngressClass(spec)
+            if spec.controller.as_deref() == Some(super::expand::CONTROLLER) =>
+        {
+            said(item, "spec.", &[("parameters", spec.parameters.is_some(), REMOVE)])
+        }
+        Spec::Listener(spec) => listener(item, spec),
+        _ => Vec::new(),
+    }
+}
+
+fn said(item: &Item, before: &str, settings: &[Setting]) -> Vec<Diagnostic> {
+    let given = settings.iter().filter(|(_, given, _)| *given);
+    given
+        .map(|(field, _, remedy)| {
+            item.notice("no-effect", &format!("{before}{field}"), "has no effect", remedy)
+        })
+        .collect()
+}
+
+fn module(config: &api::AmbassadorModule) -> Vec<Setting> {
+    let request_time =
+        config.buffer.as_ref().is_some_and(|buffer| buffer.max_request_time.is_some());
+    vec![
+        ("use_proxy_proto", config.use_proxy_proto.is_some(), "use protocolStack of a Listener"),
+        (
+            "x_forwarded_proto_redirect",
+            config.x_forwarded_proto_redirect.is_some(),
+            "use requestPolicy of a Host",
+        ),
+        (
+            "xff_num_trusted_hops",
+            config.xff_num_trusted_hops.is_some(),
+            "use l7Depth of a Listener",
+        ),
+        ("service_port", config.service_port.is_some(), "use port of a Listener"),
+        ("tls", config.tls.is_some(), "use a Host with a tlsSecret, or a TLSContext"),
+        ("auth_enabled", config.auth_enabled.is_some(), REMOVE),
+        ("regex_type", config.regex_type.is_some(), REMOVE),
+        ("prune_unreachable_routes", config.prune_unreachable_routes.is_some(), REMOVE),
+        ("statsd", config.statsd.is_some(), REMOVE),
+        ("admin_port", config.admin_port.is_some(), REMOVE),
+        ("envoy_validation_timeout", config.envoy_validation_timeout.is_some(), REMOVE),
+        ("debug_mode", config.debug_mode.is_some(), REMOVE),
+        ("runtime_flags", !config.runtime_flags.is_empty(), "set them in the bootstrap"),
+        ("buffer.max_request_time", request_time, REMOVE),
+    ]
+}
+
+fn tracing(config: &api::TracingConfig) -> Vec<Setting> {
+    vec![
+        ("access_token_file", config.access_token_file.is_some(), REMOVE),
+        (
+            "collector_cluster",
+            config.collector_cluster.is_some(),
+            "name the collector in spec.service",
+        ),
+        ("propagation_modes", !config.propagation_modes.is_empty(), REMOVE),
+    ]
+}
+
+fn redirect_cleartext(port: Option<u32>) -> Setting {
+    ("redirect_cleartext_from", port.is_some(), "use requestPolicy of a Host")
+}
+
+/// The certificate is that of the Host's secret, so files stand back.
+fn host_tls(tls: &api::HostTls) -> Vec<Setting> {
+    vec![
+        ("cert_chain_file", tls.cert_chain_file.is_some(), "use tlsSecret of the Host"),
+        ("private_key_file", tls.private_key_file.is_some(), "use tlsSecret of the Host"),
+        redirect_cleartext(tls.redirect_cleartext_from),
+        ("sni", tls.sni.is_some(), "use a TLSContext in tls of a Mapping"),
+    ]
+}
+
+fn listener(item: &Item, spec: &api::Listener) -> Vec<Diagnostic> {
+    let selector = spec.host_binding.as_ref().and_then(|binding| binding.selector.as_ref());
+    let expressions = selector.is_some_and(|selector| !selector.match_expressions.is_empty());
+    let finding = expressions.then(|| {
+        item.warning(
+            "match-expressions-ignored",
+            "spec.hostBinding.selector.matchExpressions",
+            "matchExpressions have no effect",
+            "use matchLabels",
+        )
+    });
+    finding.into_iter().collect()
+}
