@@ -26,6 +26,8 @@ pub(crate) struct Bound {
 /// A Listener object, read.
 struct Port<'a> {
     item: Option<&'a Item>,
+    /// Made for the Hosts that name it as their additional port.
+    additional: bool,
     name: Arc<str>,
     address: IpAddr,
     port: u16,
@@ -90,6 +92,7 @@ pub(crate) fn listeners(
             ports.push(synthetic(group));
         }
     }
+    additional_ports(input, hosts, &mut ports, findings);
     let http3: BTreeSet<(IpAddr, u16)> = ports
         .iter()
         .filter(|port| port.udp() && port.has(StackProtocol::Http))
@@ -102,6 +105,43 @@ pub(crate) fn listeners(
         binder.bind(hosts, tcp, &mut bound);
     }
     bound
+}
+
+/// Adds a cleartext port for each `additionalPort` that no Listener has; a
+/// Listener on it takes Hosts by its own binding.
+fn additional_ports(
+    input: &Input<'_>,
+    hosts: &[Host],
+    ports: &mut Vec<Port<'_>>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let address = input.settings.bind_address;
+    for host in hosts {
+        let Some(number) = host.additional_port else { continue };
+        let known = ports.iter().find(|port| port.identity() == (false, address, number));
+        match known {
+            Some(port) if port.item.is_none() && !port.additional => {
+                findings.push(host.item.error(
+                    "additional-port-taken",
+                    "spec.requestPolicy.insecure.additionalPort",
+                    format!("port {number} is a TCPMapping's; the Host does not answer on it"),
+                    "give another port",
+                ));
+            }
+            Some(_) => {}
+            None => ports.push(Port {
+                item: None,
+                additional: true,
+                name: format!("listener-{address}-{number}").into(),
+                address,
+                port: number,
+                stack: vec![StackProtocol::Http, StackProtocol::Tcp],
+                // Whatever a client claims in a header, this port is cleartext.
+                security: SecurityModel::Insecure,
+                spec: api::Listener::default(),
+            }),
+        }
+    }
 }
 
 fn read<'a>(item: &'a Item, input: &Input<'_>, findings: &mut Vec<Diagnostic>) -> Option<Port<'a>> {
@@ -156,6 +196,7 @@ fn read<'a>(item: &'a Item, input: &Input<'_>, findings: &mut Vec<Diagnostic>) -
     }
     Some(Port {
         item: Some(item),
+        additional: false,
         name: names::dotted(item.name(), item.namespace()).into(),
         address: input.settings.bind_address,
         port: number,
@@ -187,6 +228,7 @@ fn synthetic(group: &TcpGroup) -> Port<'static> {
     let tls = group.host.is_some();
     Port {
         item: None,
+        additional: false,
         name: format!("listener-{}-{}", group.address, group.port).into(),
         address: group.address,
         port: group.port,
@@ -268,8 +310,12 @@ impl Binder<'_, '_> {
         bound.listeners.push((listener, sources));
     }
 
-    /// Whether a Host is this Listener's by namespace and labels.
+    /// Whether a Host is this Listener's by namespace and labels, or names the
+    /// port itself.
     fn considers(&self, host: &Host) -> bool {
+        if self.port.additional {
+            return host.additional_port == Some(self.port.port);
+        }
         let Some(binding) = &self.port.spec.host_binding else { return false };
         let Some(item) = self.port.item else { return false };
         let all = binding.namespace.as_ref().and_then(|namespace| namespace.from)

@@ -9,7 +9,8 @@ use nuncio_api::{Diagnostic, Kind, Object, Spec};
 use super::item::{Item, ItemId};
 use super::scene::Input;
 use super::tls::DownstreamTls;
-use super::tls_context::{Contexts, Fault};
+use super::tls_context::{Contexts, Fault, SecretName, key_pair, split_name};
+use crate::names;
 
 /// Secret of the gateway's own namespace that serves Hosts nobody defined.
 const FALLBACK_SECRET: &str = "fallback-self-signed-cert";
@@ -31,6 +32,8 @@ pub(crate) struct Host {
     pub(crate) selector: Option<BTreeMap<String, String>>,
     pub(crate) tls: Option<Arc<DownstreamTls>>,
     pub(crate) insecure: Insecure,
+    /// One more port to take cleartext on.
+    pub(crate) additional_port: Option<u16>,
     /// A certificate is ordered for it.
     pub(crate) acme: bool,
 }
@@ -101,14 +104,6 @@ fn resolve(
         ));
     }
     let policy = spec.request_policy.as_ref().and_then(|policy| policy.insecure.as_ref());
-    if policy.is_some_and(|policy| policy.additional_port.is_some_and(|port| port > 0)) {
-        findings.push(item.warning(
-            "additional-port-not-supported",
-            "spec.requestPolicy.insecure.additionalPort",
-            "additionalPort is not supported yet",
-            "add a Listener on that port",
-        ));
-    }
     if spec.preview_url.is_some() {
         findings.push(item.warning(
             "preview-url-not-supported",
@@ -130,8 +125,28 @@ fn resolve(
             api::InsecureAction::Route => Insecure::Route,
             api::InsecureAction::Reject => Insecure::Reject,
         },
+        additional_port: additional_port(item, policy, findings),
         acme,
     }
+}
+
+/// Reads the additional port; 0 and less ask for none.
+fn additional_port(
+    item: &Item,
+    policy: Option<&api::InsecurePolicy>,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<u16> {
+    let given = policy?.additional_port.filter(|port| *port > 0)?;
+    let port = u16::try_from(given).ok();
+    if port.is_none() {
+        findings.push(item.error(
+            "invalid-port",
+            "spec.requestPolicy.insecure.additionalPort",
+            format!("{given} is no port"),
+            "give a number from 1 to 65535, or -1 for none",
+        ));
+    }
+    port
 }
 
 /// Resolves a Host's TLS; `None` when it has none or none that is usable. The
@@ -154,7 +169,10 @@ fn tls(
         }
         // An ordered certificate is kept under the host's name.
         None if acme => (api::default_tls_secret(hostname), item.namespace().to_owned()),
-        None => return None,
+        None => {
+            findings.extend(tls_without_secret(item, spec));
+            return None;
+        }
     };
     if spec.tls_context.is_some() && spec.tls.is_some() {
         findings.push(item.error(
@@ -167,7 +185,7 @@ fn tls(
     }
     input.looked_at.borrow_mut().insert((namespace.clone(), name.clone()));
     let pending = acme && !input.secrets.contains_key(&(namespace.clone(), name.clone()));
-    let wanted = context_spec(item, spec, &name, &namespace, contexts);
+    let wanted = context_spec(item, spec, &(namespace, name), input, contexts);
     if let Ok((context, ..)) = &wanted {
         findings.extend(for_other_hosts(item, hostname, context));
     }
@@ -181,13 +199,32 @@ fn tls(
         Err(fault) => {
             findings.push(item.error(
                 "host-without-tls",
-                "spec.tlsSecret",
+                if fault.field == "spec.tlsContext" { fault.field } else { "spec.tlsSecret" },
                 format!("{}; the Host has no TLS until then", fault.message),
-                "see that the Secret exists and holds tls.crt and tls.key",
+                if fault.field == "spec.tlsContext" {
+                    "name a TLSContext that exists, without a secret or with that of tlsSecret"
+                } else {
+                    "see that the Secret exists and holds tls.crt and tls.key"
+                },
             ));
             None
         }
     }
+}
+
+/// Every TLS setting needs a certificate to go with.
+fn tls_without_secret(item: &Item, spec: &api::Host) -> Option<Diagnostic> {
+    let field = match (&spec.tls_context, &spec.tls) {
+        (Some(_), _) => "spec.tlsContext",
+        (None, Some(_)) => "spec.tls",
+        (None, None) => return None,
+    };
+    Some(item.warning(
+        "tls-without-secret",
+        field,
+        "has no effect without tlsSecret; the Host has no TLS",
+        "name the Secret with the certificate in tlsSecret",
+    ))
 }
 
 /// A TLSContext that lists hosts should list the Host that adopts it.
@@ -211,10 +248,13 @@ type Wanted = (api::TlsContext, String, bool);
 fn context_spec(
     item: &Item,
     spec: &api::Host,
-    name: &str,
-    namespace: &str,
+    secret: &SecretName,
+    input: &Input<'_>,
     contexts: &Contexts,
 ) -> Result<Wanted, Fault> {
+    // The Secret's own name is never split; the others are in the namespace of
+    // whoever names them unless they name one.
+    let dotted = names::dotted(&secret.1, &secret.0);
     let implied = format!("{}-context", item.name());
     let named = spec.tls_context.as_ref().map(|context| context.name.clone());
     let adopted = match (&named, &spec.tls) {
@@ -224,21 +264,48 @@ fn context_spec(
         (None, None) => contexts.get(&implied),
         (None, Some(_)) => None,
     };
-    if let Some(context) = adopted {
-        let mut wanted = context.spec.clone();
-        let at = context.namespace.clone();
-        if wanted.secret.is_none() && wanted.cert_chain_file.is_none() {
-            wanted.secret = Some(format!("{name}.{namespace}"));
-            return Ok((wanted, at, true));
+    let Some(context) = adopted else {
+        let mut wanted = spec.tls.as_ref().map(inline).unwrap_or_default();
+        wanted.secret = Some(dotted);
+        return Ok((wanted, item.namespace().to_owned(), true));
+    };
+    let mut wanted = context.spec.clone();
+    let at = context.namespace.clone();
+    let namespacing = wanted.secret_namespacing.unwrap_or(true);
+    let Some(own) = wanted.secret.clone() else {
+        if wanted.cert_chain_file.is_some() {
+            return Ok((wanted, at, namespacing));
         }
-        let namespacing = wanted.secret_namespacing.unwrap_or(true);
+        wanted.secret = Some(dotted);
+        return Ok((wanted, at, true));
+    };
+    if same_certificate(input, secret, &split_name(&own, &at, namespacing)) {
         return Ok((wanted, at, namespacing));
     }
-    let mut wanted = spec.tls.as_ref().map(inline).unwrap_or_default();
-    // The Secret's own name is never split; the others are in the Host's
-    // namespace unless they name one.
-    wanted.secret = Some(format!("{name}.{namespace}"));
-    Ok((wanted, item.namespace().to_owned(), true))
+    // Emissary reads the name as one of the Host's namespace.
+    if same_certificate(input, secret, &(item.namespace().to_owned(), own.clone())) {
+        wanted.secret = Some(dotted);
+        return Ok((wanted, at, true));
+    }
+    Err(Fault::new(
+        "spec.tlsContext",
+        format!(
+            "its TLSContext `{}` has the certificate of Secret `{own}`, not that of {}/{}",
+            named.unwrap_or(implied),
+            secret.0,
+            secret.1
+        ),
+    ))
+}
+
+/// Whether two names lead to one certificate and key.
+fn same_certificate(input: &Input<'_>, one: &SecretName, other: &SecretName) -> bool {
+    let pair = |at: &SecretName| match &input.secrets.get(at)?.spec {
+        Spec::Secret(secret) => key_pair(secret),
+        _ => None,
+    };
+    input.looked_at.borrow_mut().insert(other.clone());
+    one == other || pair(one).is_some_and(|known| pair(other) == Some(known))
 }
 
 fn inline(tls: &api::HostTls) -> api::TlsContext {
@@ -280,6 +347,7 @@ fn default_host(input: &Input<'_>, contexts: &mut Contexts) -> Host {
         selector: None,
         insecure: if tls.is_some() { Insecure::Redirect } else { Insecure::Route },
         tls,
+        additional_port: None,
         acme: false,
     }
 }

@@ -284,7 +284,7 @@ fn find<'a>(
 }
 
 /// Splits `name.namespace` at the last dot where that is allowed.
-fn split_name(name: &str, namespace: &str, namespacing: bool) -> SecretName {
+pub(crate) fn split_name(name: &str, namespace: &str, namespacing: bool) -> SecretName {
     match name.rsplit_once('.') {
         Some((name, other)) if namespacing => (other.to_owned(), name.to_owned()),
         _ => (namespace.to_owned(), name.to_owned()),
