@@ -25,6 +25,9 @@ pub struct SotwSession {
     latest: BTreeMap<TypeUrl, u64>,
     /// Versions that clients said they had when the stream began.
     claims: BTreeMap<TypeUrl, String>,
+    /// Types of which clients came back with a set that is not served and have
+    /// taken none since: what they hold is unknown.
+    unsure: BTreeSet<TypeUrl>,
 }
 
 // === impl SotwSession ===
@@ -33,7 +36,7 @@ impl SotwSession {
     /// Opens a stream whose client has asked for nothing yet.
     pub fn new(cache: &Cache, rules: Rules) -> Self {
         let stream = Stream::new(cache, rules);
-        Self { stream, latest: BTreeMap::new(), claims: BTreeMap::new() }
+        Self { stream, latest: BTreeMap::new(), claims: BTreeMap::new(), unsure: BTreeSet::new() }
     }
 
     /// Takes a request; one that answers an older response than the latest is
@@ -62,7 +65,9 @@ impl SotwSession {
             self.claims.insert(type_url.clone(), request.version_info.clone());
         }
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
-        Ok(self.stream.answered(&type_url, &request.response_nonce, error, now))
+        let events = self.stream.answered(&type_url, &request.response_nonce, error, now);
+        self.make_sure(&events);
+        Ok(events)
     }
 
     /// Returns what to send now, in this order.
@@ -102,6 +107,9 @@ impl SotwSession {
                 .map(|payload| (Arc::clone(payload.name()), Arc::clone(payload)))
                 .collect();
             if set_version(served.values()) != claimed {
+                if is_full(&type_url) {
+                    self.unsure.insert(type_url);
+                }
                 continue;
             }
             subscription.asked.clear();
@@ -113,6 +121,24 @@ impl SotwSession {
                     (name, Held { version: payload.version(), payload: Some(payload) })
                 })
                 .collect();
+        }
+    }
+
+    /// A client of unknown holdings that refuses a set is sent the rest of it in
+    /// any case: else it would keep what was deleted while it was away.
+    fn make_sure(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Accepted { type_url, .. } => {
+                    self.unsure.remove(type_url);
+                }
+                Event::Refused { type_url, .. } if self.unsure.contains(type_url) => {
+                    if let Some(subscription) = self.stream.types.get_mut(type_url) {
+                        subscription.unanswered = true;
+                    }
+                }
+                Event::Refused { .. } => {}
+            }
         }
     }
 
