@@ -201,15 +201,30 @@ impl World {
         held
     }
 
+    /// Whether the Envoy runs a table in an older version than is served. What
+    /// that names must stay, whatever it is.
+    fn is_outdated(&self) -> bool {
+        let tables = self.envoy.versions(TypeUrl::ROUTES.as_str());
+        tables.keys().any(|name| self.refused(&TypeUrl::ROUTES, name))
+    }
+
     fn check(&self) {
         for type_url in [TypeUrl::CLUSTER, TypeUrl::LISTENER] {
-            assert_eq!(self.held(&type_url), self.expected(&type_url));
+            let (mut held, expected) = (self.held(&type_url), self.expected(&type_url));
+            if type_url == TypeUrl::CLUSTER && self.is_outdated() {
+                held.retain(|name, _| expected.contains_key(name));
+            }
+            assert_eq!(held, expected);
         }
         for type_url in [TypeUrl::ENDPOINTS, TypeUrl::ROUTES] {
             let asked = self.envoy.subscribed(type_url.as_str());
             let mut expected = self.expected(&type_url);
             expected.retain(|name, _| asked.contains(name));
-            assert_eq!(self.held(&type_url), expected);
+            let mut held = self.held(&type_url);
+            if type_url == TypeUrl::ENDPOINTS && self.is_outdated() {
+                held.retain(|name, _| expected.contains_key(name));
+            }
+            assert_eq!(held, expected);
         }
     }
 }

@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::subscription::{Held, InFlight, Leave, Plan, Refused, Subscription};
+use super::subscription::{Held, InFlight, Leave, Plan, Refused, Subscription, UNKNOWN};
 use super::{Event, ProtocolError, TYPES_MOST};
 use crate::order::{Progress, Rank, Rules};
 use crate::payload::Payload;
 use crate::{Cache, TypeUrl, nack};
-
-/// Version of a resource that a client may hold or not.
-const UNKNOWN: u64 = 0;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -25,6 +22,9 @@ pub(super) struct Stream {
     /// Whether any of them is to be waited for.
     cold: bool,
 }
+
+/// Looks of one poll: one for each rank that may wait for a later one.
+const LOOKS_MOST: usize = 4;
 
 // === impl Stream ===
 
@@ -84,10 +84,23 @@ impl Stream {
 
     /// Decides what to send now, in the order in which it is to be written.
     pub(super) fn plan(&mut self, cache: &Cache, now: Instant) -> Vec<(TypeUrl, u64, Plan)> {
-        let mut types: Vec<_> = self.types.keys().cloned().collect();
-        types.sort_by_key(Rank::of);
         self.polled_at = Some(now);
         let mut plans = Vec::new();
+        // A look may find that a late type has nothing to say after all, for
+        // which an early one waited.
+        for _ in 0..LOOKS_MOST {
+            let before = self.progress();
+            self.look(cache, now, &mut plans);
+            if self.progress() == before {
+                break;
+            }
+        }
+        plans
+    }
+
+    fn look(&mut self, cache: &Cache, now: Instant, plans: &mut Vec<(TypeUrl, u64, Plan)>) {
+        let mut types: Vec<_> = self.types.keys().cloned().collect();
+        types.sort_by_key(Rank::of);
         for type_url in types {
             // Endpoints that do not exist, or no longer, are not waited for.
             let exists = |name: &Arc<str>| cache.served(&TypeUrl::ENDPOINTS, name).is_some();
@@ -115,7 +128,6 @@ impl Stream {
             }
             plans.push((type_url, nonce, plan));
         }
-        plans
     }
 
     /// Takes a client's answer to a response. A nonce that is not the one in

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use crate::payload::Payload;
 use crate::{Cache, TypeUrl};
 
+/// Version of a resource that a client may hold or not.
+pub(super) const UNKNOWN: u64 = 0;
+
 /// One type on one stream.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
@@ -197,9 +200,12 @@ impl Subscription {
     }
 
     fn retry(&mut self, now: Instant) {
-        let due = |refused: &Refused| refused.retry_at.is_some_and(|at| at <= now);
-        for (name, _) in self.refused.extract_if(.., |_, refused| due(refused)) {
-            self.dirty.insert(name);
+        for (name, refused) in &mut self.refused {
+            if refused.retry_at.is_some_and(|at| at <= now) {
+                // Kept, so that it is told when the client takes it after all.
+                *refused = Refused { version: UNKNOWN, retry_at: None };
+                self.dirty.insert(Arc::clone(name));
+            }
         }
     }
 
@@ -237,6 +243,10 @@ impl Subscription {
             let version = payload.version();
             let same = held.get(name).is_some_and(|held| held.version == version);
             let in_vain = refused.get(name).is_some_and(|refused| refused.version == version);
+            if same {
+                // The client runs what is served: a refusal is history.
+                refused.remove(name);
+            }
             if in_vain || (same && !asked) {
                 return false;
             }
