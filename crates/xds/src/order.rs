@@ -3,10 +3,12 @@
 //! A route must not reach Envoy before the clusters it names are there and
 //! warm, and a cluster must not go before the last route to it is gone. A
 //! running Envoy acknowledges clusters when all of them are warm: endpoints,
-//! keys and first health checks are there. Other clients acknowledge at once,
-//! so the endpoints of new and changed clusters are waited for too. Every wait
-//! is bounded: a client that never asks for something, or a health check that
-//! never ends, must not leave it with old routes for ever.
+//! keys and first health checks are there. One that starts acknowledges its
+//! first clusters at once, and asks for listeners when they are warm. Other
+//! clients acknowledge at once always, so the endpoints of new and changed
+//! clusters are waited for too. Every wait is bounded: a client that never asks
+//! for something, or a health check that never ends, must not leave it with old
+//! routes for ever.
 //!
 //! | Type | New and changed ones wait for | Deletions wait for |
 //! |---|---|---|

@@ -285,7 +285,7 @@ impl Stream {
 
     /// Follows which clusters become cold. Of endpoints that are subscribed to
     /// already the client does not ask again when their cluster changes, and
-    /// Envoy acknowledges no cluster before it is warm: so they are offered
+    /// a running Envoy acknowledges no cluster before it is warm: so they are offered
     /// again, right behind the cluster.
     fn clusters_sent(&mut self, sent: &[Arc<Payload>]) {
         let mut details = self.types.get_mut(&TypeUrl::ENDPOINTS);
