@@ -50,14 +50,14 @@ pub struct Host {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HostTls {
-    /// File with the certificate chain; conflicts with the Host's secret.
+    /// Without effect: the certificate is that of the Host's secret.
     #[serde(
         alias = "certChainFile",
         deserialize_with = "non_empty",
         skip_serializing_if = "Option::is_none"
     )]
     pub cert_chain_file: Option<String>,
-    /// File with the private key.
+    /// Without effect: the key is that of the Host's secret.
     #[serde(
         alias = "privateKeyFile",
         deserialize_with = "non_empty",
@@ -139,7 +139,8 @@ pub struct InsecurePolicy {
     /// Default: Redirect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<InsecureAction>,
-    /// One more port to accept cleartext on; negative for none. Default: none.
+    /// One more port to accept cleartext on; 0 and less for none. A Listener on
+    /// the port is used as it is. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_port: Option<i64>,
 }

@@ -208,10 +208,10 @@ pub struct Mapping {
     pub docs: Option<MappingDocs>,
 
     // What Emissary accepts and does not do.
-    /// Not supported: error, and the Mapping is not used.
+    /// Not supported yet: a warning, without effect; the Mapping is routed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub error_response_overrides: Vec<Value>,
-    /// Not supported: error, and the Mapping is not used.
+    /// Not supported yet: a warning, without effect; the Mapping is routed.
     #[serde(deserialize_with = "non_empty", skip_serializing_if = "Option::is_none")]
     pub outlier_detection: Option<String>,
     /// Without effect.

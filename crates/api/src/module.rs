@@ -34,7 +34,7 @@ pub enum ModuleConfig {
     Tls(TlsModule),
     /// Name `authentication`: an older form of AuthService.
     Authentication(Box<AuthService>),
-    /// Any other name: without effect.
+    /// Any other name: a notice, without effect.
     Other(Value),
 }
 
@@ -219,7 +219,7 @@ pub struct AmbassadorModule {
     /// Addresses that may not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_deny: Option<IpRules>,
-    /// Not supported: error, without effect.
+    /// Not supported yet: a warning, without effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_response_overrides: Option<Value>,
 

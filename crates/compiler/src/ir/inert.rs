@@ -16,7 +16,20 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
     match &item.object.spec {
         Spec::Module(spec) => match &spec.config {
             api::ModuleConfig::Ambassador(config) => said(item, "spec.config.", &module(config)),
-            _ => Vec::new(),
+            api::ModuleConfig::Tls(tls) => {
+                let ports = tls.contexts.values().map(|context| context.redirect_cleartext_from);
+                let given = ports.flatten().next();
+                said(item, "spec.config.*.", &[redirect_cleartext(given)])
+            }
+            api::ModuleConfig::Authentication(_) => Vec::new(),
+            api::ModuleConfig::Other(_) => {
+                vec![item.notice(
+                    "no-effect",
+                    "metadata.name",
+                    "a Module of this name has no effect",
+                    "call it ambassador or tls",
+                )]
+            }
         },
         Spec::TracingService(spec) => spec
             .config

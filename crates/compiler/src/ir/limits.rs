@@ -92,19 +92,19 @@ struct Terms {
 }
 
 fn terms(item: &Item, index: usize, given: &api::Limit) -> Result<Terms, Box<Diagnostic>> {
-    let error = |field: &str, message: String, remedy| {
+    let wrong = |field: &str, message: String, remedy| {
         let field = format!("spec.limits[{index}].{field}");
         Box::new(item.error("invalid-limit", &field, message, remedy))
     };
     let unit = given.unit.as_deref().unwrap_or_default();
     let unit = Unit::parse(unit).ok_or_else(|| {
-        error("unit", format!("`{unit}` is no unit"), "use second, minute, hour or day")
+        wrong("unit", format!("`{unit}` is no unit"), "use second, minute, hour or day")
     })?;
     let rate =
-        given.rate.ok_or_else(|| error("rate", "in body is required".into(), "set a rate"))?;
+        given.rate.ok_or_else(|| wrong("rate", "in body is required".into(), "set a rate"))?;
     let log_only = log_only(given).ok_or_else(|| {
         let action = given.action.as_deref().unwrap_or_default();
-        error("action", format!("`{action}` is no action"), "use Enforce or LogOnly")
+        wrong("action", format!("`{action}` is no action"), "use Enforce or LogOnly")
     })?;
     Ok(Terms { rate, unit, log_only })
 }
