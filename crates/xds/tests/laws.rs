@@ -56,6 +56,8 @@ struct World {
     to_server: VecDeque<DeltaDiscoveryRequest>,
     unanswered: BTreeMap<String, String>,
     refusals: usize,
+    /// Requests of a new connection that the server has yet to take.
+    opening: usize,
     now: Instant,
 }
 
@@ -63,11 +65,13 @@ impl World {
     fn new() -> Self {
         let cache = Cache::new();
         let mut envoy = Envoy::default();
+        let to_server = VecDeque::from(envoy.connect());
         Self {
             session: DeltaSession::new(&cache, RULES),
             cache,
             known: BTreeSet::new(),
-            to_server: envoy.connect().into(),
+            opening: to_server.len(),
+            to_server,
             envoy,
             to_envoy: VecDeque::new(),
             unanswered: BTreeMap::new(),
@@ -91,8 +95,13 @@ impl World {
                 self.to_envoy.clear();
                 self.unanswered.clear();
                 self.to_server = self.envoy.connect().into();
+                self.opening = self.to_server.len();
             }
             Step::Wait(seconds) => {
+                // They are written at once: no grace passes between them.
+                while self.opening > 0 {
+                    self.serve();
+                }
                 self.now += Duration::from_secs(*seconds);
                 self.poll();
             }
@@ -143,6 +152,7 @@ impl World {
 
     fn serve(&mut self) {
         let Some(request) = self.to_server.pop_front() else { return };
+        self.opening = self.opening.saturating_sub(1);
         if self.unanswered.get(&request.type_url) == Some(&request.response_nonce) {
             self.unanswered.remove(&request.type_url);
         }
