@@ -265,6 +265,14 @@ impl Checker<'_> {
                 "keep one of them",
             ));
         }
+        if config.proper_case == Some(true) && !config.header_case_overrides.is_empty() {
+            self.findings.push(self.item.warning(
+                "proper-case-and-overrides",
+                "spec.config.header_case_overrides",
+                "proper_case is in effect; header_case_overrides are not",
+                "keep one of them",
+            ));
+        }
         for (field, rules) in [("ip_allow", &config.ip_allow), ("ip_deny", &config.ip_deny)] {
             for rule in rules.iter().flat_map(|rules| &rules.0) {
                 self.ip_rule(field, rule);

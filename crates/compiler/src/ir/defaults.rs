@@ -100,7 +100,11 @@ impl Defaults {
                 defaults.remove_response_headers,
             ),
             stats_name: http.stats_name.or(defaults.stats_name),
-            header_case: header_case(module),
+            // Source: Emissary, where proper_case is for clients only.
+            header_case: match header_case(module) {
+                HeaderCase::Proper => HeaderCase::Lower,
+                other => other,
+            },
             secret_namespacing: defaults.tls_secret_namespacing.unwrap_or(true),
         }
     }

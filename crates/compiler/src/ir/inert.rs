@@ -31,15 +31,26 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
                 )]
             }
         },
-        Spec::TracingService(spec) => spec
-            .config
-            .as_ref()
-            .map_or_else(Vec::new, |config| said(item, "spec.config.", &tracing(config))),
+        Spec::Mapping(spec) => {
+            let given = spec.bypass_error_response_overrides.is_some();
+            said(item, "spec.", &[("bypass_error_response_overrides", given, REMOVE)])
+        }
+        Spec::AuthService(spec) => said(item, "spec.", &auth(spec)),
+        Spec::TracingService(spec) => {
+            let config = spec.config.clone().unwrap_or_default();
+            let mut found = said(item, "spec.config.", &tracing(&config, spec.driver));
+            let tags = !spec.tag_headers.is_empty() && !spec.custom_tags.is_empty();
+            found.extend(said(item, "spec.", &[("tag_headers", tags, "use custom_tags alone")]));
+            found
+        }
         Spec::TlsContext(spec) => {
             said(item, "spec.", &[redirect_cleartext(spec.redirect_cleartext_from)])
         }
         Spec::Host(spec) => {
-            spec.tls.as_ref().map_or_else(Vec::new, |tls| said(item, "spec.tls.", &host_tls(tls)))
+            let tls = spec.tls.clone().unwrap_or_default();
+            let mut found = said(item, "spec.tls.", &host_tls(&tls));
+            found.extend(said(item, "spec.", &[deprecated_selector(spec)]));
+            found
         }
         Spec::IngressClass(spec)
             if spec.controller.as_deref() == Some(super::expand::CONTROLLER) =>
@@ -89,16 +100,48 @@ fn module(config: &api::AmbassadorModule) -> Vec<Setting> {
     ]
 }
 
-fn tracing(config: &api::TracingConfig) -> Vec<Setting> {
+/// Each driver heeds settings of its own.
+fn tracing(config: &api::TracingConfig, driver: Option<api::TracingDriver>) -> Vec<Setting> {
+    let zipkin = driver == Some(api::TracingDriver::Zipkin);
+    let named = "name the collector in spec.service";
     vec![
         ("access_token_file", config.access_token_file.is_some(), REMOVE),
-        (
-            "collector_cluster",
-            config.collector_cluster.is_some(),
-            "name the collector in spec.service",
-        ),
+        ("collector_cluster", config.collector_cluster.is_some(), named),
         ("propagation_modes", !config.propagation_modes.is_empty(), REMOVE),
+        ("service_name", zipkin && config.service_name.is_some(), REMOVE),
+        ("collector_endpoint", !zipkin && config.collector_endpoint.is_some(), REMOVE),
+        (
+            "collector_endpoint_version",
+            !zipkin && config.collector_endpoint_version.is_some(),
+            REMOVE,
+        ),
+        ("collector_hostname", !zipkin && config.collector_hostname.is_some(), REMOVE),
+        ("trace_id_128bit", !zipkin && config.trace_id_128bit.is_some(), REMOVE),
+        ("shared_span_context", !zipkin && config.shared_span_context.is_some(), REMOVE),
     ]
+}
+
+/// What only a service that speaks HTTP is told, or may tell.
+fn auth(spec: &api::AuthService) -> Vec<Setting> {
+    let grpc = spec.proto == Some(api::AuthProto::Grpc);
+    vec![
+        ("path_prefix", grpc && spec.path_prefix.is_some(), REMOVE),
+        ("allowed_request_headers", grpc && !spec.allowed_request_headers.is_empty(), REMOVE),
+        (
+            "allowed_authorization_headers",
+            grpc && !spec.allowed_authorization_headers.is_empty(),
+            REMOVE,
+        ),
+        ("add_auth_headers", grpc && !spec.add_auth_headers.is_empty(), REMOVE),
+        ("add_linkerd_headers", grpc && spec.add_linkerd_headers.is_some(), REMOVE),
+    ]
+}
+
+/// The deprecated spelling stands back where the other one says something.
+fn deprecated_selector(spec: &api::Host) -> Setting {
+    let labels = spec.mapping_selector.as_ref().is_some_and(|s| !s.match_labels.is_empty());
+    let differs = spec.selector.is_some() && spec.selector != spec.mapping_selector;
+    ("selector", labels && differs, "use mappingSelector alone")
 }
 
 fn redirect_cleartext(port: Option<u32>) -> Setting {
