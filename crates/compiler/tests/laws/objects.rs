@@ -84,6 +84,9 @@ fn host() -> impl Strategy<Value = String> {
         ", tlsSecret: {name: s}",
         ", requestPolicy: {insecure: {action: Route}}",
         ", requestPolicy: {insecure: {action: Reject}}",
+        ", requestPolicy: {insecure: {additionalPort: 8080}}",
+        ", requestPolicy: {insecure: {action: Route, additionalPort: 8088}}",
+        ", tlsSecret: {name: s}, tlsContext: {name: c}",
         ", acmeProvider: {email: a@b.c}",
     ]);
     (name(), namespace(), hostname, extra).prop_map(|(name, namespace, hostname, extra)| {
