@@ -97,6 +97,5 @@ fn secret(bundle: Bundle) -> Secret {
     Secret {
         kind: "kubernetes.io/tls".into(),
         data: data.map(|(name, text)| (name.to_owned(), text.into_bytes())).into(),
-        ..Secret::default()
     }
 }

@@ -13,6 +13,7 @@ pub mod echo;
 mod echo_command;
 pub mod envoy;
 mod explain;
+mod filters;
 mod objects;
 mod output;
 mod render;

@@ -9,6 +9,8 @@ use nuncio_api::Diagnostic;
 use nuncio_compiler::{Address, Compiler, Delta, Resource, Settings};
 use nuncio_source::{default_state, load};
 
+use crate::filters;
+
 /// Which objects, for which gateway.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Objects {
@@ -81,8 +83,9 @@ impl Objects {
         if secrets.is_dir() {
             changes.extend(load(&secrets, &self.namespace)?);
         }
+        let filters = filters::findings(&changes, &self.ambassador_id);
         let mut compiler = Compiler::new(self.offline_settings());
-        Ok(Compiled { delta: compiler.apply(changes) })
+        Ok(Compiled { delta: compiler.apply(changes), filters })
     }
 }
 
@@ -90,12 +93,14 @@ impl Objects {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     delta: Delta,
+    filters: Vec<Diagnostic>,
 }
 
 impl Compiled {
     /// Returns every diagnostic, in order of file, line, object and field.
     pub(crate) fn diagnostics(&self) -> Vec<&Diagnostic> {
-        let mut all: Vec<_> = self.delta.report.iter().flat_map(|(_, found)| found).collect();
+        let compiled = self.delta.report.iter().flat_map(|(_, found)| found);
+        let mut all: Vec<_> = compiled.chain(&self.filters).collect();
         all.sort_by_key(|found| (&found.origin, &found.object, &found.field, found.severity));
         all.dedup();
         all
