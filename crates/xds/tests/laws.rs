@@ -16,6 +16,7 @@ use nuncio_testing::ads::{self, Envoy, samples};
 use nuncio_xds::session::{DeltaSession, Event};
 use nuncio_xds::{Cache, Payload, Rules, TypeUrl, nack, version_text};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use prost::Message;
 
 /// The hold never ends here: no result may lean on it.
@@ -278,7 +279,13 @@ fn play(steps: &[Step]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    // One seed: a red run must mean that the code changed. To search for more,
+    // set another and raise the cases.
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn an_envoy_that_takes_everything_ends_with_what_is_served(steps in steps(false)) {
