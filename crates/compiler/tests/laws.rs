@@ -71,7 +71,14 @@ fn apply_all(objects: impl Iterator<Item = Arc<Object>>) -> Compiler {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..Default::default() })]
+    // One seed: a red run must mean that the code changed. To search for more,
+    // set another and raise the cases.
+    #![proptest_config(ProptestConfig {
+        cases: 192,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// Applying changes one by one equals compiling what is left at the end.
     /// Every object of these scripts can be used: a broken one would leave its

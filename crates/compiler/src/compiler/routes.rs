@@ -141,6 +141,11 @@ impl Routes {
         if let Some(old) = self.mappings.remove(id) {
             if let Some(built) = self.groups.get_mut(&old.group) {
                 built.members.remove(id);
+                // Another group may speak of it from now on, and may be redone
+                // before this one.
+                if built.reported.remove(id) {
+                    reports.set_item(id, Pass::Group, Vec::new());
+                }
             }
             self.dirty_groups.insert(old.group);
             if let Some(service) = &old.depends_on
