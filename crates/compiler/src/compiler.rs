@@ -7,21 +7,24 @@ use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey};
 
 use crate::ir::endpoints::Services;
 use crate::ir::item::{Item, ItemId};
-use crate::ir::scene::{self, Profile, Scene};
+use crate::ir::scene::{self, Scene};
 use crate::ir::tls_context::{SecretName, Secrets};
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
 mod clusters;
 mod emit;
+mod encoded;
 mod intake;
 mod publish;
 mod reports;
 mod routes;
+mod sheets;
 
 use clusters::Clusters;
 use publish::Published;
 use reports::{Pass, Reports};
-use routes::Routes;
+use routes::{Edits, Routes};
+use sheets::Sheets;
 
 /// What a list of diagnostics is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,9 +73,7 @@ pub struct Compiler {
     /// Mappings of the gateway itself.
     internal: BTreeMap<ItemId, Item>,
     routes: Routes,
-    /// Encoded routes of virtual hosts by Host, profile, and whether challenges
-    /// are answered first.
-    bodies: BTreeMap<(ItemId, Profile, bool), Arc<Vec<u8>>>,
+    sheets: Sheets,
     clusters: Clusters,
     published: Published,
     reports: Reports,
@@ -105,7 +106,7 @@ impl Compiler {
             scene: None,
             internal: BTreeMap::new(),
             routes: Routes::default(),
-            bodies: BTreeMap::new(),
+            sheets: Sheets::default(),
             clusters: Clusters::default(),
             published: Published::default(),
             reports: Reports::default(),
@@ -122,7 +123,9 @@ impl Compiler {
         }
         self.settle(dirty);
         let (changed, removed) = self.published.drain();
-        Delta { changed, removed, report: self.reports.drain() }
+        let entries = &self.entries;
+        let origin = |key: &ObjectKey| Some(entries.get(key)?.good.as_ref()?.origin.clone());
+        Delta { changed, removed, report: self.reports.drain(origin) }
     }
 
     /// Returns every object that the named resource was made of, sorted.
@@ -179,12 +182,11 @@ impl Compiler {
             self.remake_scene(&mut dirty);
         }
         let Some(scene) = self.scene.take() else { return };
-        let mut tables = self.settle_mappings(&scene, &dirty);
+        let edits = self.settle_mappings(&scene, &dirty);
         if remade {
             self.emit_listeners(&scene);
-            tables.extend(scene.hosts.iter().map(|host| host.id().clone()));
         }
-        self.emit_tables(&scene, &tables, remade);
+        self.emit_tables(&scene, &edits, remade);
         self.emit_endpoints(&dirty);
         self.emit_policies(&scene, &dirty, remade);
         self.scene = Some(scene);
@@ -218,9 +220,9 @@ impl Compiler {
         self.scene = Some(scene);
     }
 
-    /// Parses dirty Mappings, names clusters, redoes groups; returns the Hosts
-    /// whose routes changed.
-    fn settle_mappings(&mut self, scene: &Scene, dirty: &Dirty) -> BTreeSet<ItemId> {
+    /// Parses dirty Mappings, names clusters, redoes groups; returns what
+    /// changed of the Hosts' routes.
+    fn settle_mappings(&mut self, scene: &Scene, dirty: &Dirty) -> Edits {
         for id in &dirty.mappings {
             let internal = self.internal.contains_key(id);
             self.routes.parse(

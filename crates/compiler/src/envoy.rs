@@ -25,6 +25,7 @@ pub mod route_index;
 pub(crate) mod secret;
 pub(crate) mod tls;
 pub(crate) mod tracing;
+pub(crate) mod virtual_host;
 
 /// One entry of a `map<string, Any>` field, ready to append to a message.
 #[derive(Clone, PartialEq, Message)]

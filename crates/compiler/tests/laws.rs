@@ -1,7 +1,7 @@
 //! Laws of the compiler, on random edits of every kind it reads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use nuncio_api::{Change, Object, ObjectKey};
 use nuncio_compiler::{Address, Compiler, Resource, ResourceName, Settings, TypeUrl};
@@ -31,9 +31,41 @@ fn settings() -> Settings {
 }
 
 fn script() -> impl Strategy<Value = Vec<Edit>> {
-    let apply = objects::any_object().prop_map(|text| Edit::Apply(manifests::object(&text)));
+    let apply = (objects::any_object(), 1..3_u32)
+        .prop_map(|(text, line)| Edit::Apply(at_line(line, &manifests::object(&text))));
     let delete = any::<Index>().prop_map(Edit::Delete);
     prop::collection::vec(prop_oneof![4 => apply, 1 => delete], 1..40)
+}
+
+/// The same object, found in another line.
+fn at_line(line: u32, object: &Object) -> Arc<Object> {
+    let mut object = object.clone();
+    object.origin.line = line;
+    Arc::new(object)
+}
+
+/// One of many Mappings. `kind` changes its condition on the path; those with a
+/// regex or a short prefix stand in many lists of a tree.
+fn one_of_many(number: usize, kind: usize, timeout: u64) -> Arc<Object> {
+    let path = match kind {
+        0 => format!("prefix: /team-{}/service-{number}/", number % 5),
+        1 => format!("prefix: /team-{}/service-{number}, prefix_exact: true", number % 5),
+        2 => format!("prefix: '/team-{}/.*/{number}', prefix_regex: true", number % 5),
+        _ => format!("prefix: /team-{}/", number % 5),
+    };
+    manifests::object(&format!(
+        "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {{name: m{number}, namespace: default}}\nspec: {{hostname: '*', {path}, service: s{number}, timeout_ms: {timeout}}}\n"
+    ))
+}
+
+/// A Listener and Mappings, as many as a virtual host needs to get a tree.
+fn many() -> &'static [Arc<Object>] {
+    const LISTENER: &str = "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {name: http, namespace: default}\nspec: {port: 8080, protocol: HTTP, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}\n";
+    static MANY: LazyLock<Vec<Arc<Object>>> = LazyLock::new(|| {
+        let mappings = (0..100).map(|number| one_of_many(number, usize::from(number < 3) * 2, 0));
+        std::iter::once(manifests::object(LISTENER)).chain(mappings).collect()
+    });
+    &MANY
 }
 
 /// The changes of a script, and the objects that are there at its end.
@@ -135,6 +167,45 @@ proptest! {
         let held: BTreeMap<_, _> =
             held.into_iter().map(|(name, r)| (name, r.bytes.clone())).collect();
         prop_assert_eq!(held, now);
+    }
+
+    /// Single edits of a table that is large enough for a tree.
+    #[test]
+    fn a_large_table_follows_edits(
+        edits in prop::collection::vec((0..100_usize, 0..4_usize, 0..3_u64, any::<bool>()), 1..12),
+    ) {
+        let mut compiler = apply_all(many().iter().cloned());
+        let mut present: BTreeMap<ObjectKey, Arc<Object>> =
+            many().iter().map(|object| (object.key(), object.clone())).collect();
+        for (number, kind, timeout, delete) in edits {
+            // Most edits leave the shape alone.
+            let object = one_of_many(number, if number % 4 == 0 { kind } else { 0 }, timeout);
+            let key = object.key();
+            if delete && number % 4 == 1 {
+                present.remove(&key);
+                compiler.apply(vec![Change::Delete(key)]);
+            } else {
+                present.insert(key, object.clone());
+                compiler.apply(vec![Change::Apply { object, findings: Vec::new() }]);
+            }
+        }
+        let full = apply_all(present.into_values());
+        prop_assert!(snapshot(&compiler) == snapshot(&full));
+    }
+
+    /// Objects that only stand elsewhere change no resource, and their findings
+    /// say the new place.
+    #[test]
+    fn moved_objects_change_only_where_findings_point(script in script()) {
+        let (changes, present) = changes(&script);
+        let mut compiler = Compiler::new(settings());
+        compiler.apply(changes);
+        let moved = || present.values().map(|object| at_line(object.origin.line + 7, object));
+        let apply = moved().map(|object| Change::Apply { object, findings: Vec::new() });
+        let delta = compiler.apply(apply.collect());
+        prop_assert_eq!((delta.changed, delta.removed), (Vec::new(), Vec::new()));
+        let fresh = apply_all(moved());
+        prop_assert_eq!(compiler.diagnostics(), fresh.diagnostics());
     }
 
     /// Applying the same object again changes nothing.

@@ -32,7 +32,8 @@ pub(super) struct Clusters {
     dirty: BTreeSet<Arc<str>>,
     /// EDS service names with the number of clusters that ask for them.
     eds: BTreeMap<Arc<str>, usize>,
-    eds_new: BTreeSet<Arc<str>>,
+    /// Those that came into use or went out of it.
+    eds_touched: BTreeSet<Arc<str>>,
 }
 
 impl Clusters {
@@ -169,7 +170,7 @@ impl Clusters {
             let count = self.eds.entry(service.clone()).or_default();
             *count += 1;
             if *count == 1 {
-                self.eds_new.insert(service.clone());
+                self.eds_touched.insert(service.clone());
             }
         }
     }
@@ -181,13 +182,16 @@ impl Clusters {
             *count -= 1;
             if *count == 0 {
                 self.eds.remove(service);
+                self.eds_touched.insert(service.clone());
             }
         }
     }
 
-    /// Every EDS service name in use.
-    pub(super) fn eds(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.eds.keys()
+    /// EDS service names in use of the ports of a Service.
+    pub(super) fn eds_of(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Arc<str>> {
+        let first: Arc<str> = names::eds_service(namespace, service, "").into();
+        let after = self.eds.range(first.clone()..).map(|(name, _)| name);
+        after.take_while(move |name| name.starts_with(&*first))
     }
 
     /// Whether an EDS service name is in use.
@@ -195,8 +199,8 @@ impl Clusters {
         self.eds.contains_key(service)
     }
 
-    /// Hands over EDS service names that came into use.
+    /// Hands over EDS service names that came into use or went out of it.
     pub(super) fn drain_eds(&mut self) -> BTreeSet<Arc<str>> {
-        std::mem::take(&mut self.eds_new)
+        std::mem::take(&mut self.eds_touched)
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use nuncio_api::{Kind, ObjectKey, Spec};
 
-use super::routes::Piece;
-use super::{Compiler, Dirty};
+use super::encoded::Piece;
+use super::routes::Edits;
+use super::{Compiler, Dirty, Pass};
 use crate::envoy;
-use crate::ir::item::ItemId;
 use crate::ir::limits;
 use crate::ir::policies::Policy;
 use crate::ir::route::{Action, AuthOverride, Forward, PathMatch, Route, RouteMatch};
-use crate::ir::scene::{self, RouteTable, Scene, VirtualHost};
+use crate::ir::scene::{self, RouteTable, Scene};
 use crate::ir::tls_context::{self, SecretName, SecretUse};
 use crate::{ResourceName, TypeUrl, names};
 
@@ -47,20 +47,19 @@ impl Compiler {
         }
     }
 
-    /// Emits the route configurations that hold one of the Hosts.
-    pub(super) fn emit_tables(&mut self, scene: &Scene, hosts: &BTreeSet<ItemId>, all: bool) {
+    /// Emits the route configurations whose Hosts were edited.
+    pub(super) fn emit_tables(&mut self, scene: &Scene, edits: &Edits, all: bool) {
+        self.sheets.edit(edits, &self.routes);
         if all {
-            self.bodies.clear();
-        } else {
-            self.bodies.retain(|(host, ..), _| !hosts.contains(host));
+            self.sheets.retain(scene.tables.iter().flat_map(|table| &table.virtual_hosts));
         }
         let challenge = self.settings.challenges.as_ref().map(|address| {
             let (prefix, target) = scene::challenge_target(address);
-            Piece::of(&challenge_route(prefix, &target.name, scene.stage.auth))
+            Arc::new(Piece::of(&challenge_route(prefix, &target.name, scene.stage.auth)))
         });
         for table in &scene.tables {
             let mut members = table.virtual_hosts.iter().filter_map(|host| host.host.as_ref());
-            if all || members.any(|host| hosts.contains(host)) {
+            if all || members.any(|host| edits.contains_key(host)) {
                 let bytes = self.table(table, challenge.as_ref());
                 let name = ResourceName::new(TypeUrl::RouteConfiguration, table.name.clone());
                 self.published.set(name, bytes, table.sources.clone());
@@ -68,58 +67,34 @@ impl Compiler {
         }
     }
 
-    fn table(&mut self, table: &RouteTable, challenge: Option<&Piece>) -> Vec<u8> {
-        let mut bytes = envoy::route::begin_configuration(&table.name, table.offers_http3);
+    fn table(&mut self, table: &RouteTable, challenge: Option<&Arc<Piece>>) -> Vec<u8> {
+        let mut bytes = envoy::virtual_host::begin_configuration(&table.name, table.offers_http3);
         for host in &table.virtual_hosts {
-            let body = self.body(host, challenge.filter(|_| host.challenges));
-            envoy::route::append_virtual_host(&host.name, &host.domain, &body, &mut bytes);
+            let body = self.sheets.body(host, challenge, &self.routes);
+            envoy::virtual_host::append_virtual_host(&host.name, &host.domain, body, &mut bytes);
         }
         bytes
     }
 
-    /// The routes of a virtual host; chains that want the same share them.
-    fn body(&mut self, host: &VirtualHost, challenge: Option<&Piece>) -> Arc<Vec<u8>> {
-        let key = host.host.clone().map(|id| (id, host.profile, challenge.is_some()));
-        if let Some(body) = key.as_ref().and_then(|key| self.bodies.get(key)) {
-            return body.clone();
-        }
-        let held = host.host.iter().flat_map(|id| self.routes.encoded(id));
-        let entries: Vec<_> = challenge
-            .into_iter()
-            .chain(held.flat_map(|encoded| encoded.get(host.profile)))
-            .map(Piece::entry)
-            .collect();
-        let body = Arc::new(envoy::route::body(&entries));
-        if let Some(key) = key {
-            self.bodies.insert(key, body.clone());
-        }
-        body
-    }
-
-    /// Emits endpoint sets of touched Services and of new clusters.
+    /// Emits endpoint sets of touched Services and of new clusters; removes those
+    /// that no cluster asks for any more.
     pub(super) fn emit_endpoints(&mut self, dirty: &Dirty) {
-        let mut wanted = self.clusters.drain_eds();
-        if !dirty.services.is_empty() {
-            let touched = |service: &&Arc<str>| {
-                parse_eds(service).is_some_and(|(namespace, name, _)| {
-                    dirty.services.contains_key(&(namespace.to_owned(), name.to_owned()))
-                })
-            };
-            wanted.extend(self.clusters.eds().filter(touched).cloned());
+        let mut touched = self.clusters.drain_eds();
+        for (namespace, name) in dirty.services.keys() {
+            touched.extend(self.clusters.eds_of(namespace, name).cloned());
         }
-        for service in wanted {
-            let Some((namespace, name, port)) = parse_eds(&service) else { continue };
+        for service in touched {
+            let resource = ResourceName::new(TypeUrl::ClusterLoadAssignment, service.clone());
             if !self.clusters.uses_eds(&service) {
+                self.published.remove(&resource);
                 continue;
             }
+            let Some((namespace, name, port)) = parse_eds(&service) else { continue };
             let endpoints = self.services.resolve(namespace, name, port);
             let bytes = envoy::endpoint::encode(&service, &endpoints);
             let sources = self.services.sources(namespace, name);
-            let resource = ResourceName::new(TypeUrl::ClusterLoadAssignment, service.clone());
             self.published.set(resource, bytes, sources);
         }
-        let clusters = &self.clusters;
-        self.published.retain(TypeUrl::ClusterLoadAssignment, |name| clusters.uses_eds(name));
     }
 
     /// Emits Secrets, Filters, FilterPolicies and limits.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey, Severity, Spec};
+use nuncio_api::{Change, Diagnostic, Kind, Meta, Object, ObjectKey, Severity, Spec};
 
 use super::reports::Pass;
 use super::{Compiler, Dirty, Subject};
@@ -131,8 +131,16 @@ impl Compiler {
     /// Replaces the version in effect.
     fn put(&mut self, key: ObjectKey, object: Option<Arc<Object>>, dirty: &mut Dirty) {
         let old = self.entries.get(&key).and_then(|entry| entry.good.clone());
-        if old == object {
-            return;
+        match (&old, &object) {
+            (None, None) => return,
+            (Some(old), Some(new)) if means_the_same(old, new) => {
+                if old.origin != new.origin {
+                    self.reports.moved(&Subject::Object(key.clone()));
+                }
+                self.entries.entry(key).or_default().good = object;
+                return;
+            }
+            _ => {}
         }
         match key.kind {
             Kind::Service | Kind::Endpoints | Kind::EndpointSlice => {
@@ -230,6 +238,30 @@ impl Compiler {
         }
         self.derived = derived;
     }
+}
+
+/// Whether two versions differ at most in where they were read and in how the
+/// source counts them: nothing is compiled of these.
+fn means_the_same(old: &Object, new: &Object) -> bool {
+    // Every field is named, lest one that is added later be overlooked.
+    let Meta {
+        name,
+        namespace,
+        labels,
+        annotations,
+        generation,
+        resource_version: _,
+        uid,
+        creation_timestamp,
+    } = &old.meta;
+    *name == new.meta.name
+        && *namespace == new.meta.namespace
+        && *labels == new.meta.labels
+        && *annotations == new.meta.annotations
+        && *generation == new.meta.generation
+        && *uid == new.meta.uid
+        && *creation_timestamp == new.meta.creation_timestamp
+        && old.spec == new.spec
 }
 
 const fn matters_to_scene(kind: Kind) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nuncio_api::Diagnostic;
+use nuncio_api::{Diagnostic, ObjectKey, Origin};
 
 use super::Subject;
 use crate::ir::item::ItemId;
@@ -78,18 +78,35 @@ impl Reports {
         }
     }
 
+    /// Notes that an object stands elsewhere now.
+    pub(super) fn moved(&mut self, subject: &Subject) {
+        if self.by_subject.contains_key(subject) {
+            self.touched.insert(subject.clone());
+        }
+    }
+
     /// Hands over the subjects whose findings differ from the last time.
-    pub(super) fn drain(&mut self) -> Vec<(Subject, Vec<Diagnostic>)> {
+    ///
+    /// `origin` tells where the version in effect stands: that is what every
+    /// pass but the first looks at, and it may have moved since.
+    pub(super) fn drain(
+        &mut self,
+        origin: impl Fn(&ObjectKey) -> Option<Origin>,
+    ) -> Vec<(Subject, Vec<Diagnostic>)> {
         let mut out = Vec::new();
         for subject in std::mem::take(&mut self.touched) {
-            let mut now: Vec<Diagnostic> = self
-                .by_subject
-                .get(&subject)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-                .flatten()
-                .cloned()
-                .collect();
+            let origin = match &subject {
+                Subject::Object(key) => origin(key),
+                Subject::Input(_) => None,
+            };
+            let mut now = Vec::new();
+            for ((pass, _), findings) in self.by_subject.get(&subject).into_iter().flatten() {
+                let moved = origin.as_ref().filter(|_| *pass != Pass::Decode);
+                now.extend(findings.iter().map(|finding| Diagnostic {
+                    origin: moved.unwrap_or(&finding.origin).clone(),
+                    ..finding.clone()
+                }));
+            }
             now.sort();
             now.dedup();
             let before = self.reported.get(&subject).map_or(&[][..], Vec::as_slice);

@@ -7,66 +7,30 @@ use std::sync::Arc;
 use nuncio_api::{Diagnostic, ObjectKey};
 
 use super::clusters::Clusters;
+use super::encoded::Encoded;
 use super::reports::{Pass, Reports};
-use crate::envoy;
-use crate::envoy::route_index::{PathCondition, RouteEntry};
 use crate::ir::endpoints::Services;
 use crate::ir::glob;
-use crate::ir::group::{ACME_PREFIX, Group};
+use crate::ir::group::Group;
 use crate::ir::host::Host;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::mapping::{self, GroupId, HostMatch, Mapping, Rank};
-use crate::ir::route::{Action, AuthOverride, NamedMatch, PathMatch, Redirect, Route, TextMatch};
-use crate::ir::scene::{Profile, Stage};
+use crate::ir::scene::Stage;
 
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// Where the routes of a group stand among those of a Host.
+pub(super) type Place = Reverse<(Arc<Rank>, GroupId)>;
 
-/// Routes of one group, encoded for each profile in use.
-#[derive(Debug, Default)]
-pub(super) struct Encoded {
-    by_profile: Vec<(Profile, Vec<Piece>)>,
-}
-
-/// One encoded route, with what an index must know of it.
+/// How the routes of a Host changed.
 #[derive(Debug)]
-pub(super) struct Piece {
-    path: PathMatch,
-    case_sensitive: bool,
-    encoded: Vec<u8>,
+pub(super) enum Edit {
+    /// Groups came, went, or have other conditions on the path.
+    Shape,
+    /// The routes of these groups are encoded otherwise.
+    Content(BTreeSet<Place>),
 }
 
-impl Piece {
-    /// Encodes a route.
-    pub(super) fn of(route: &Route) -> Self {
-        Self {
-            path: route.matches.path.clone(),
-            case_sensitive: route.matches.case_sensitive,
-            encoded: envoy::route::encode(route),
-        }
-    }
-
-    /// The route as the index reads it.
-    pub(super) fn entry(&self) -> RouteEntry<'_> {
-        let path = match &self.path {
-            PathMatch::Prefix(text) => PathCondition::Prefix(text),
-            PathMatch::Exact(text) => PathCondition::Exact(text),
-            PathMatch::Regex(pattern) => PathCondition::Regex(pattern),
-        };
-        RouteEntry { path, case_sensitive: self.case_sensitive, encoded: &self.encoded }
-    }
-}
-
-impl Encoded {
-    /// The encoded routes for a profile, in order.
-    pub(super) fn get(&self, profile: Profile) -> &[Piece] {
-        self.by_profile
-            .iter()
-            .find(|(known, _)| *known == profile)
-            .map_or(&[], |(_, pieces)| pieces.as_slice())
-    }
-}
-
-type Place = Reverse<(Arc<Rank>, GroupId)>;
+/// What changed, by Host.
+pub(super) type Edits = BTreeMap<ItemId, Edit>;
 
 /// One group with what was made of it.
 #[derive(Debug, Default)]
@@ -77,6 +41,13 @@ struct Built {
     encoded: Arc<Encoded>,
     hosts: BTreeSet<ItemId>,
     reported: BTreeSet<ItemId>,
+}
+
+/// What a group had before it was redone.
+struct Held {
+    place: Option<Place>,
+    encoded: Arc<Encoded>,
+    hosts: BTreeSet<ItemId>,
 }
 
 /// A Host as far as it decides about groups.
@@ -100,7 +71,7 @@ pub(super) struct Routes {
     literal: BTreeMap<String, BTreeSet<ItemId>>,
     other: BTreeSet<ItemId>,
     dirty_groups: BTreeSet<GroupId>,
-    dirty_tables: BTreeSet<ItemId>,
+    edits: Edits,
 }
 
 impl Routes {
@@ -243,38 +214,69 @@ impl Routes {
         } else {
             self.literal.entry(host.hostname.clone()).or_default().insert(id.clone());
         }
-        self.dirty_tables.insert(id.clone());
+        self.edits.insert(id.clone(), Edit::Shape);
         self.tables.insert(id.clone(), table);
     }
 
-    /// Redoes the groups that changed; returns the Hosts whose routes did.
+    /// Redoes the groups that changed; returns what that changed of the Hosts'
+    /// routes.
     pub(super) fn flush(
         &mut self,
         stage: &Stage,
         clusters: &Clusters,
         reports: &mut Reports,
-    ) -> BTreeSet<ItemId> {
+    ) -> Edits {
         for id in std::mem::take(&mut self.dirty_groups) {
             let Some(mut built) = self.groups.remove(&id) else { continue };
-            self.detach(&mut built);
+            let before = self.detach(&mut built);
             built.rebuild(id, stage, clusters, reports);
             self.attach(&mut built, stage);
+            self.note(&before, &built);
             built.report_attachment(reports);
             if !built.members.is_empty() {
                 self.groups.insert(id, built);
             }
         }
-        std::mem::take(&mut self.dirty_tables)
+        std::mem::take(&mut self.edits)
     }
 
-    fn detach(&mut self, built: &mut Built) {
-        let Some(place) = &built.place else { return };
-        for host in std::mem::take(&mut built.hosts) {
-            if let Some(table) = self.tables.get_mut(&host) {
-                table.groups.remove(place);
+    /// Notes what a group changed of the Hosts that held it or hold it now.
+    fn note(&mut self, before: &Held, built: &Built) {
+        let stays = before.place == built.place;
+        let same = stays && before.encoded == built.encoded;
+        let same_shape = stays && before.encoded.same_shape(&built.encoded);
+        for host in before.hosts.union(&built.hosts) {
+            let in_both = before.hosts.contains(host) && built.hosts.contains(host);
+            match (&built.place, self.edits.get_mut(host)) {
+                (Some(_), _) if same && in_both => {}
+                (Some(place), None) if same_shape && in_both => {
+                    let places = BTreeSet::from([place.clone()]);
+                    self.edits.insert(host.clone(), Edit::Content(places));
+                }
+                (Some(place), Some(Edit::Content(places))) if same_shape && in_both => {
+                    places.insert(place.clone());
+                }
+                _ => {
+                    self.edits.insert(host.clone(), Edit::Shape);
+                }
             }
-            self.dirty_tables.insert(host);
         }
+    }
+
+    fn detach(&mut self, built: &mut Built) -> Held {
+        let held = Held {
+            place: built.place.take(),
+            encoded: std::mem::take(&mut built.encoded),
+            hosts: std::mem::take(&mut built.hosts),
+        };
+        if let Some(place) = &held.place {
+            for host in &held.hosts {
+                if let Some(table) = self.tables.get_mut(host) {
+                    table.groups.remove(place);
+                }
+            }
+        }
+        held
     }
 
     fn attach(&mut self, built: &mut Built, stage: &Stage) {
@@ -294,15 +296,20 @@ impl Routes {
             let Some(table) = self.tables.get_mut(&id) else { continue };
             if built.group.attaches(&table.hostname, table.selector.as_ref(), stage) {
                 table.groups.insert(place.clone(), built.encoded.clone());
-                self.dirty_tables.insert(id.clone());
                 built.hosts.insert(id);
             }
         }
     }
 
     /// The encoded routes of a Host, in order.
-    pub(super) fn encoded(&self, host: &ItemId) -> impl Iterator<Item = &Encoded> {
-        self.tables.get(host).into_iter().flat_map(|table| table.groups.values().map(|e| &**e))
+    pub(super) fn encoded(&self, host: &ItemId) -> impl Iterator<Item = (&Place, &Encoded)> {
+        let table = self.tables.get(host).into_iter();
+        table.flat_map(|table| table.groups.iter().map(|(place, encoded)| (place, &**encoded)))
+    }
+
+    /// The encoded routes of the group at a place of a Host.
+    pub(super) fn encoded_at(&self, host: &ItemId, place: &Place) -> Option<&Encoded> {
+        self.tables.get(host)?.groups.get(place).map(|encoded| &**encoded)
     }
 
     /// Objects whose routes a Host holds.
@@ -344,12 +351,7 @@ impl Built {
             return;
         }
         let routes = self.group.routes(stage, &|item| clusters.published(item));
-        let encode = |profile: &Profile| {
-            let pieces = variants(&routes, *profile, stage).iter().map(Piece::of).collect();
-            (*profile, pieces)
-        };
-        self.encoded =
-            Arc::new(Encoded { by_profile: stage.profiles.iter().map(encode).collect() });
+        self.encoded = Arc::new(Encoded::of(&routes, stage));
     }
 
     /// A Mapping that no Host takes serves nothing; say so.
@@ -369,56 +371,4 @@ impl Built {
             reports.set_item(&member.item.id, Pass::Attachment, findings);
         }
     }
-}
-
-/// Returns the routes as a profile wants them.
-fn variants(routes: &[Route], profile: Profile, stage: &Stage) -> Vec<Route> {
-    let Some(first) = routes.first() else { return Vec::new() };
-    if matches!(&first.matches.path, PathMatch::Prefix(prefix) if prefix == ACME_PREFIX) {
-        return routes.to_vec();
-    }
-    match profile {
-        Profile::Plain => routes.to_vec(),
-        Profile::XfpOnly => routes.iter().map(secure_variant).collect(),
-        Profile::XfpRedirect => {
-            let redirect = redirect_variant(first, stage);
-            routes.iter().map(secure_variant).chain([redirect]).collect()
-        }
-        Profile::Redirect => vec![redirect_variant(first, stage)],
-        Profile::Nothing => Vec::new(),
-    }
-}
-
-fn secure_variant(route: &Route) -> Route {
-    let mut variant = route.clone();
-    variant.matches.headers.retain(|header| !is_forwarded_proto(header));
-    variant.matches.headers.push(NamedMatch {
-        name: FORWARDED_PROTO.to_owned(),
-        value: TextMatch::Exact("https".to_owned()),
-    });
-    variant
-}
-
-/// The same match, answered by a redirect to https.
-fn redirect_variant(route: &Route, stage: &Stage) -> Route {
-    let mut matches = route.matches.clone();
-    if matches.headers.len() > 1 {
-        matches.headers.retain(|header| !is_forwarded_proto(header));
-    }
-    Route {
-        name: route.name.clone(),
-        matches,
-        share: None,
-        action: Action::Redirect(Redirect { https: true, code: 301, ..Default::default() }),
-        add_request_headers: Vec::new(),
-        add_response_headers: Vec::new(),
-        remove_request_headers: Vec::new(),
-        remove_response_headers: Vec::new(),
-        auth: if stage.auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
-        cors: None,
-    }
-}
-
-fn is_forwarded_proto(header: &NamedMatch) -> bool {
-    header.name.eq_ignore_ascii_case(FORWARDED_PROTO)
 }

@@ -1,4 +1,4 @@
-//! Routes, virtual hosts and route configurations.
+//! Routes.
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3 as pb;
@@ -8,9 +8,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use envoy_types::pb::envoy::r#type::v3 as kind;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
-use prost::encoding::WireType;
 
-use super::route_index::{RouteEntry, RouteTable};
 use super::{any, any_encoded, append_any_map, append_encoded, append_text_map};
 use super::{bool_value, http_filter, millis, u32_value};
 use crate::ir::route::{
@@ -19,12 +17,6 @@ use crate::ir::route::{
     TextMatch,
 };
 
-/// Where HTTP/3 is: always the public port. Source: Emissary.
-const ALT_SVC: &str = "h3=\":443\"; ma=86400, h3-29=\":443\"; ma=86400";
-/// `VirtualHost.routes`.
-const ROUTES: u32 = 3;
-/// `RouteConfiguration.virtual_hosts`.
-const VIRTUAL_HOSTS: u32 = 2;
 /// `Route.typed_per_filter_config`.
 const PER_FILTER: u32 = 13;
 /// `CheckSettings.context_extensions`.
@@ -61,53 +53,6 @@ pub(crate) fn encode(route: &Route) -> Vec<u8> {
     let mut encoded = message.encode_to_vec();
     append_any_map(PER_FILTER, filters, &mut encoded);
     encoded
-}
-
-/// Returns the routes of a virtual host as its fields: a list, or above a
-/// number of routes a tree that leads to short lists.
-pub(crate) fn body(routes: &[RouteEntry<'_>]) -> Vec<u8> {
-    let mut body = Vec::new();
-    match RouteTable::plan(routes) {
-        RouteTable::Indexed(index) => index.append_matcher(routes, &mut body),
-        RouteTable::Linear { .. } => {
-            body.reserve(routes.iter().map(|route| route.encoded.len() + 4).sum());
-            for route in routes {
-                append_encoded(ROUTES, route.encoded, &mut body);
-            }
-        }
-    }
-    body
-}
-
-/// Appends one virtual host, its routes given as fields, to a configuration.
-pub(crate) fn append_virtual_host(name: &str, domain: &str, body: &[u8], out: &mut Vec<u8>) {
-    let head = pb::VirtualHost {
-        name: name.to_owned(),
-        domains: vec![domain.to_owned()],
-        ..Default::default()
-    };
-    let length = head.encoded_len() + body.len();
-    prost::encoding::encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, out);
-    prost::encoding::encode_varint(length as u64, out);
-    out.reserve(length);
-    head.encode(out).expect("a Vec grows as needed");
-    out.extend_from_slice(body);
-}
-
-/// Begins the encoding of a route configuration.
-pub(crate) fn begin_configuration(name: &str, offers_http3: bool) -> Vec<u8> {
-    let alt_svc =
-        HeaderEdit { name: "alt-svc".to_owned(), value: ALT_SVC.to_owned(), append: true };
-    pb::RouteConfiguration {
-        name: name.to_owned(),
-        response_headers_to_add: header_edits(if offers_http3 {
-            std::slice::from_ref(&alt_svc)
-        } else {
-            &[]
-        }),
-        ..Default::default()
-    }
-    .encode_to_vec()
 }
 
 fn route_match(matches: &RouteMatch, route: &Route) -> pb::RouteMatch {
@@ -176,7 +121,7 @@ fn query_match(query: &NamedMatch) -> pb::QueryParameterMatcher {
     }
 }
 
-fn header_edits(edits: &[HeaderEdit]) -> Vec<core::HeaderValueOption> {
+pub(super) fn header_edits(edits: &[HeaderEdit]) -> Vec<core::HeaderValueOption> {
     use core::header_value_option::HeaderAppendAction;
     edits
         .iter()

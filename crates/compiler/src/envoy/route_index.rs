@@ -25,6 +25,7 @@ mod wire;
 
 use stem::Stem;
 use trie::{Leaf, Trie};
+pub(crate) use wire::encoded_list;
 
 /// Routes with a usable beginning that a table needs to be worth a tree.
 const THRESHOLD: usize = 32;
@@ -128,8 +129,43 @@ impl RouteIndex {
     /// # Panics
     /// When there are fewer routes than the index was planned for.
     pub fn append_matcher(&self, routes: &[RouteEntry<'_>], out: &mut Vec<u8>) {
-        wire::append_matcher(&self.leaves, routes, out);
+        self.append_lists(&self.encode_lists(&|route| routes[route].encoded), out);
     }
+
+    /// Returns the encoded list of each key; `encoded` gives each route's bytes.
+    pub(crate) fn encode_lists<'a>(&self, encoded: &impl Fn(usize) -> &'a [u8]) -> Vec<Vec<u8>> {
+        self.leaves.iter().map(|leaf| wire::route_list(leaf, encoded)).collect()
+    }
+
+    /// Encodes those lists again that hold one of the positions, which ascend.
+    pub(crate) fn encode_lists_with<'a>(
+        &self,
+        positions: &[usize],
+        encoded: &impl Fn(usize) -> &'a [u8],
+        lists: &mut [Vec<u8>],
+    ) {
+        for (leaf, list) in self.leaves.iter().zip(lists) {
+            if meet(positions, &leaf.routes) {
+                *list = wire::route_list(leaf, encoded);
+            }
+        }
+    }
+
+    /// Returns the length of what [`append_lists`](Self::append_lists) appends.
+    pub(crate) fn matcher_len(&self, lists: &[Vec<u8>]) -> usize {
+        wire::matcher_len(&self.leaves, lists)
+    }
+
+    /// Appends the field `matcher` around the list of each key.
+    pub(crate) fn append_lists(&self, lists: &[Vec<u8>], out: &mut Vec<u8>) {
+        wire::append_matcher(&self.leaves, lists, out);
+    }
+}
+
+/// Whether two ascending lists have a member in common.
+fn meet(a: &[usize], b: &[usize]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    short.iter().any(|member| long.binary_search(member).is_ok())
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //!
 //! Lengths are summed from the inside out, then everything is written once.
 //! The generated messages would copy every route four times, and their map has
-//! no order.
+//! no order. The list of each leaf is encoded by itself, so that a changed route
+//! costs no more than the lists it stands in.
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
-use super::{Leaf, RouteEntry};
+use super::Leaf;
 
 /// `envoy.config.route.v3.VirtualHost.matcher`.
 const MATCHER: u32 = 21;
@@ -41,18 +42,57 @@ const INPUT_URL: &str = "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHe
 const LIST_URL: &str = "type.googleapis.com/envoy.config.route.v3.RouteList";
 const PATH: &str = ":path";
 
-pub(super) fn append_matcher(leaves: &[Leaf], routes: &[RouteEntry<'_>], out: &mut Vec<u8>) {
-    let (rest, keyed) = leaves.split_first().expect("the leaf of the empty key always exists");
-    let rest = OnMatch::new(rest, routes);
-    let keyed: Vec<OnMatch<'_>> = keyed.iter().map(|leaf| OnMatch::new(leaf, routes)).collect();
+/// Returns routes as the repeated field `tag` of a message, in the given order.
+pub(crate) fn encoded_list<'a>(
+    tag: u32,
+    positions: impl Iterator<Item = usize> + Clone,
+    encoded: &impl Fn(usize) -> &'a [u8],
+) -> Vec<u8> {
+    let length = positions.clone().map(|route| field_len(tag, encoded(route).len())).sum();
+    let mut list = Vec::with_capacity(length);
+    for route in positions {
+        let encoded = encoded(route);
+        head(tag, encoded.len(), &mut list);
+        list.extend_from_slice(encoded);
+    }
+    list
+}
 
-    let header = field_len(HEADER_NAME, PATH.len());
-    let input = extension_len("path", INPUT_URL, header);
-    let map: usize = keyed.iter().map(|on| field_len(MAP, on.entry())).sum();
-    let tree = field_len(INPUT, input) + field_len(PREFIX_MATCH_MAP, map);
-    let fallback = if rest.list == 0 { 0 } else { field_len(ON_NO_MATCH, rest.length()) };
-    let matcher = field_len(MATCHER_TREE, tree) + fallback;
+/// Returns the encoded `RouteList` of a leaf.
+pub(super) fn route_list<'a>(leaf: &Leaf, encoded: &impl Fn(usize) -> &'a [u8]) -> Vec<u8> {
+    encoded_list(ROUTES, leaf.routes.iter().copied(), encoded)
+}
 
+/// Lengths of the messages around the lists.
+struct Lengths {
+    header: usize,
+    input: usize,
+    map: usize,
+    tree: usize,
+    matcher: usize,
+}
+
+impl Lengths {
+    fn new(leaves: &[Leaf], lists: &[Vec<u8>]) -> Self {
+        let header = field_len(HEADER_NAME, PATH.len());
+        let input = extension_len("path", INPUT_URL, header);
+        let keyed = leaves.iter().zip(lists).skip(1);
+        let map = keyed.map(|(leaf, list)| field_len(MAP, entry_len(leaf, list))).sum();
+        let tree = field_len(INPUT, input) + field_len(PREFIX_MATCH_MAP, map);
+        let rest = &lists[0];
+        let fallback = if rest.is_empty() { 0 } else { field_len(ON_NO_MATCH, on_match_len(rest)) };
+        Self { header, input, map, tree, matcher: field_len(MATCHER_TREE, tree) + fallback }
+    }
+}
+
+/// Returns the length of what [`append_matcher`] appends.
+pub(super) fn matcher_len(leaves: &[Leaf], lists: &[Vec<u8>]) -> usize {
+    field_len(MATCHER, Lengths::new(leaves, lists).matcher)
+}
+
+/// Appends the matcher around the list of each leaf.
+pub(super) fn append_matcher(leaves: &[Leaf], lists: &[Vec<u8>], out: &mut Vec<u8>) {
+    let Lengths { header, input, map, tree, matcher } = Lengths::new(leaves, lists);
     out.reserve(field_len(MATCHER, matcher));
     head(MATCHER, matcher, out);
     head(MATCHER_TREE, tree, out);
@@ -60,49 +100,33 @@ pub(super) fn append_matcher(leaves: &[Leaf], routes: &[RouteEntry<'_>], out: &m
     extension_head("path", INPUT_URL, header, out);
     text(HEADER_NAME, PATH, out);
     head(PREFIX_MATCH_MAP, map, out);
-    for on in &keyed {
-        head(MAP, on.entry(), out);
-        text(KEY, &on.leaf.key, out);
-        head(VALUE, on.length(), out);
-        on.write(routes, out);
+    for (leaf, list) in leaves.iter().zip(lists).skip(1) {
+        head(MAP, entry_len(leaf, list), out);
+        text(KEY, &leaf.key, out);
+        head(VALUE, on_match_len(list), out);
+        on_match(list, out);
     }
-    if rest.list != 0 {
-        head(ON_NO_MATCH, rest.length(), out);
-        rest.write(routes, out);
+    let rest = &lists[0];
+    if !rest.is_empty() {
+        head(ON_NO_MATCH, on_match_len(rest), out);
+        on_match(rest, out);
     }
 }
 
-/// A `Matcher.OnMatch` whose action is the `RouteList` of a leaf.
-struct OnMatch<'a> {
-    leaf: &'a Leaf,
-    /// Length of the encoded `RouteList`.
-    list: usize,
+/// Returns the length of an entry of the map.
+fn entry_len(leaf: &Leaf, list: &[u8]) -> usize {
+    field_len(KEY, leaf.key.len()) + field_len(VALUE, on_match_len(list))
 }
 
-impl<'a> OnMatch<'a> {
-    fn new(leaf: &'a Leaf, routes: &[RouteEntry<'_>]) -> Self {
-        let length = |route: &usize| field_len(ROUTES, routes[*route].encoded.len());
-        Self { leaf, list: leaf.routes.iter().map(length).sum() }
-    }
+/// Returns the length of a `Matcher.OnMatch` whose action is a `RouteList`.
+fn on_match_len(list: &[u8]) -> usize {
+    field_len(ACTION, extension_len("routes", LIST_URL, list.len()))
+}
 
-    fn length(&self) -> usize {
-        field_len(ACTION, extension_len("routes", LIST_URL, self.list))
-    }
-
-    /// Length of the entry of the map.
-    fn entry(&self) -> usize {
-        field_len(KEY, self.leaf.key.len()) + field_len(VALUE, self.length())
-    }
-
-    fn write(&self, routes: &[RouteEntry<'_>], out: &mut Vec<u8>) {
-        head(ACTION, extension_len("routes", LIST_URL, self.list), out);
-        extension_head("routes", LIST_URL, self.list, out);
-        for route in &self.leaf.routes {
-            let encoded = routes[*route].encoded;
-            head(ROUTES, encoded.len(), out);
-            out.extend_from_slice(encoded);
-        }
-    }
+fn on_match(list: &[u8], out: &mut Vec<u8>) {
+    head(ACTION, extension_len("routes", LIST_URL, list.len()), out);
+    extension_head("routes", LIST_URL, list.len(), out);
+    out.extend_from_slice(list);
 }
 
 /// Returns the length of a `TypedExtensionConfig` around a message.
