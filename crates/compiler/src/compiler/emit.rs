@@ -7,7 +7,7 @@ use nuncio_api::{Kind, ObjectKey, Spec};
 
 use super::encoded::Piece;
 use super::routes::Edits;
-use super::{Compiler, Dirty, Pass};
+use super::{Compiler, Dirty};
 use crate::envoy;
 use crate::ir::limits;
 use crate::ir::policies::Policy;

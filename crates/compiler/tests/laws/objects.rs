@@ -13,7 +13,10 @@ pub(crate) fn any_object() -> impl Strategy<Value = String> {
         2 => listener(),
         2 => service(),
         2 => slice(),
+        2 => secret(),
+        1 => endpoints(),
         1 => ingress(),
+        1 => ingress_class(),
         1 => tcp_mapping(),
         1 => tls_context(),
         1 => module(),
@@ -65,6 +68,15 @@ fn mapping() -> impl Strategy<Value = String> {
         ", resolver: endpoint, load_balancer: {policy: ring_hash, header: x-h}",
         ", labels: {ambassador: [{g: [{generic_key: {value: v}}]}]}",
         ", method: GET, query_parameters: {q: v}",
+        ", regex_query_parameters: {q: 'v.*'}, case_sensitive: false",
+        ", add_request_headers: {x-a: {value: b, append: false}}, remove_response_headers: [x-b]",
+        ", cors: {origins: ['*']}, retry_policy: {retry_on: 5xx, num_retries: 2}",
+        ", circuit_breakers: [{max_requests: 5}]",
+        ", regex_rewrite: {pattern: '/(.*)', substitution: '/x/\\1'}",
+        ", timeout_ms: 0, idle_timeout_ms: 100, use_websocket: true",
+        ", resolver: c",
+        ", tls: b",
+        ", regex_headers: {x-a: '('}",
         ", stats_name: s",
     ]);
     let labels = select(vec!["", "l: x"]);
@@ -126,12 +138,52 @@ fn slice() -> impl Strategy<Value = String> {
     )
 }
 
+fn endpoints() -> impl Strategy<Value = String> {
+    let address = select(vec!["10.2.0.1", "10.2.0.2"]);
+    (name(), namespace(), address).prop_map(|(name, namespace, address)| {
+        format!("apiVersion: v1\nkind: Endpoints\nmetadata: {{name: {name}, namespace: {namespace}}}\nsubsets: [{{addresses: [{{ip: {address}}}], ports: [{{name: http, port: 9000}}]}}]\n")
+    })
+}
+
+/// Secrets of the names that Hosts, TLSContexts and Filters ask for; some can
+/// be used, some lack a part, and one keeps its last good version.
+fn secret() -> impl Strategy<Value = String> {
+    const CHAIN: &str = "-----BEGIN CERTIFICATE-----\\nQQ==\\n-----END CERTIFICATE-----\\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nQQ==\\n-----END PRIVATE KEY-----\\n";
+    const OTHER: &str = "-----BEGIN PRIVATE KEY-----\\nQg==\\n-----END PRIVATE KEY-----\\n";
+    const CRL: &str = "-----BEGIN X509 CRL-----\\nQQ==\\n-----END X509 CRL-----\\n";
+    let name = select(vec!["s", "ca", "crl", "fallback-self-signed-cert"]);
+    let content = select(vec![
+        ("kubernetes.io/tls", format!("tls.crt: \"{CHAIN}\", tls.key: \"{KEY}\"")),
+        ("kubernetes.io/tls", format!("tls.crt: \"{CHAIN}\", tls.key: \"{OTHER}\"")),
+        ("kubernetes.io/tls", format!("tls.crt: \"{CHAIN}\"")),
+        ("Opaque", format!("tls.crt: \"{CHAIN}\"")),
+        ("Opaque", format!("crl.pem: \"{CRL}\"")),
+        ("Opaque", "key: value".to_owned()),
+    ]);
+    (name, namespace(), content).prop_map(|(name, namespace, (kind, data))| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\ntype: {kind}\nstringData: {{{data}}}\n")
+    })
+}
+
+fn ingress_class() -> impl Strategy<Value = String> {
+    let controller = select(vec!["getambassador.io/ingress-controller", "example.com/other"]);
+    (name(), controller).prop_map(|(name, controller)| {
+        format!("apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {name}}}\nspec: {{controller: {controller}}}\n")
+    })
+}
+
 fn ingress() -> impl Strategy<Value = String> {
     let host = select(vec!["", "host: a.com, ", "host: '*.com', "]);
     let port = select(vec!["number: 80", "name: http"]);
     let tls = select(vec!["", "tls: [{hosts: [a.com], secretName: s}]"]);
-    (name(), namespace(), host, port, tls).prop_map(|(name, namespace, host, port, tls)| {
-        format!("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: {namespace}, annotations: {{kubernetes.io/ingress.class: ambassador}}}}\nspec:\n  {tls}\n  rules: [{{{host}http: {{paths: [{{path: /i/, pathType: Prefix, backend: {{service: {{name: a, port: {{{port}}}}}}}}}]}}}}]\n")
+    let class = select(vec![
+        ("{kubernetes.io/ingress.class: ambassador}", ""),
+        ("{}", "ingressClassName: a"),
+        ("{}", ""),
+    ]);
+    (name(), namespace(), host, port, tls, class).prop_map(|(name, namespace, host, port, tls, (annotations, class))| {
+        format!("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: {namespace}, annotations: {annotations}}}\nspec:\n  {class}\n  {tls}\n  rules: [{{{host}http: {{paths: [{{path: /i/, pathType: Prefix, backend: {{service: {{name: a, port: {{{port}}}}}}}}}]}}}}]\n")
     })
 }
 
@@ -143,7 +195,15 @@ fn tcp_mapping() -> impl Strategy<Value = String> {
 }
 
 fn tls_context() -> impl Strategy<Value = String> {
-    let spec = select(vec!["sni: up.com", "secret: s", "hosts: [a.com]"]);
+    let spec = select(vec![
+        "sni: up.com",
+        "secret: s",
+        "hosts: [a.com]",
+        "secret: s.other",
+        "hosts: [a.com], secret: s, ca_secret: ca, cert_required: true",
+        "ca_secret: ca, crl_secret: crl",
+        "secret: s, min_tls_version: v9",
+    ]);
     (name(), namespace(), spec)
         .prop_map(|(name, namespace, spec)| object("TLSContext", name, namespace, "", spec))
 }
@@ -158,6 +218,14 @@ fn module() -> impl Strategy<Value = String> {
         "ip_allow: [{peer: nonsense}]",
         "retry_policy: {retry_on: 5xx}",
         "readiness_probe: {enabled: false}",
+        "resolver: endpoint",
+        "load_balancer: {policy: least_request}",
+        "circuit_breakers: [{max_connections: 5}]",
+        "defaults: {httpmapping: {add_request_headers: {x-m: m}}}",
+        "cors: {origins: ['http://o.com']}",
+        "strip_matching_host_port: true, lua_scripts: 'function envoy_on_request(h) end'",
+        "default_label_domain: other",
+        "defaults: {httpmapping: {add_request_headers: {'bad name': x}}}",
         "default_labels: {ambassador: {defaults: [{remote_address: {key: remote_address}}]}}",
     ]);
     (namespace(), config).prop_map(|(namespace, config)| {
@@ -175,6 +243,8 @@ fn plug_in() -> impl Strategy<Value = String> {
         ("LogService", "service: 'a:5001', driver: tcp, protocol_version: v3, driver_config: {}"),
         ("TracingService", "service: 'a:9411', driver: zipkin"),
         ("KubernetesEndpointResolver", ""),
+        ("KubernetesServiceResolver", ""),
+        ("DevPortal", "default: true"),
         ("ConsulResolver", "address: 'c:8500', datacenter: dc1"),
     ]);
     (name(), namespace(), kind)

@@ -1,0 +1,189 @@
+//! Random edits, and what is left of the world at their end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use nuncio_api::{Change, Diagnostic, Object, ObjectKey, Origin, Severity};
+use nuncio_compiler::{Address, Compiler, Settings};
+use nuncio_testing::manifests;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::objects;
+
+/// One step.
+#[derive(Debug, Clone)]
+pub(crate) enum Edit {
+    /// An object appears or changes.
+    Apply(Text),
+    /// The text of an object cannot be read any more.
+    Break(Index),
+    /// An object goes.
+    Delete(Index),
+}
+
+/// An object, shown as it is written.
+#[derive(Clone)]
+pub(crate) struct Text {
+    yaml: String,
+    object: Arc<Object>,
+}
+
+impl Text {
+    pub(crate) fn new(yaml: String, line: u32) -> Self {
+        let object = at_line(line, &manifests::object(&yaml));
+        Self { yaml, object }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}:\n{}", self.object.origin.line, self.yaml)
+    }
+}
+
+/// The same object, found in another line.
+pub(crate) fn at_line(line: u32, object: &Object) -> Arc<Object> {
+    let mut object = object.clone();
+    object.origin.line = line;
+    Arc::new(object)
+}
+
+/// Settings, and edits of every kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    settings: Settings,
+    edits: Vec<Edit>,
+}
+
+/// Settings with every service of the gateway's own.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        resolve_defined_services: true,
+        auth: Some(Address::new("127.0.0.1", 8500)),
+        rate_limit: Some(Address::new("127.0.0.1", 8081)),
+        challenges: Some(Address::new("127.0.0.1", 8402)),
+        admin: Some(Address::new("127.0.0.1", 8877)),
+        ..Default::default()
+    }
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let cluster = Settings {
+        strict_label_selectors: false,
+        endpoint_routing: false,
+        admin: settings().admin,
+        ..Default::default()
+    };
+    prop_oneof![3 => Just(settings()), 1 => Just(cluster)]
+}
+
+/// Random scripts.
+pub(crate) fn script() -> impl Strategy<Value = Script> {
+    let apply = (objects::any_object(), 1..3_u32)
+        .prop_map(|(yaml, line)| Edit::Apply(Text::new(yaml, line)));
+    let delete = any::<Index>().prop_map(Edit::Delete);
+    let unread = any::<Index>().prop_map(Edit::Break);
+    let edits = prop::collection::vec(prop_oneof![16 => apply, 3 => delete, 1 => unread], 1..80);
+    (any_settings(), edits).prop_map(|(settings, edits)| Script { settings, edits })
+}
+
+/// What is left at the end of a script.
+///
+/// For each object the changes that still count: the version in effect, and
+/// after it the one that cannot be used, if that came later. A last good
+/// version that is kept is history on purpose.
+pub(crate) type World = BTreeMap<ObjectKey, Vec<Change>>;
+
+/// A script, played step by step.
+pub(crate) struct Played {
+    settings: Settings,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) world: World,
+    pub(crate) compiler: Compiler,
+}
+
+/// Plays a script.
+pub(crate) fn play(script: &Script) -> Played {
+    let mut compiler = Compiler::new(script.settings.clone());
+    compiler.apply(Vec::new());
+    let mut played = Played {
+        settings: script.settings.clone(),
+        changes: Vec::new(),
+        world: World::new(),
+        compiler,
+    };
+    for edit in &script.edits {
+        if let Some(change) = change(edit, &played.world) {
+            played.apply(change);
+        }
+    }
+    played
+}
+
+fn change(edit: &Edit, world: &World) -> Option<Change> {
+    let pick = |index: &Index| {
+        let keys: Vec<&ObjectKey> = world.keys().collect();
+        (!keys.is_empty()).then(|| (*index.get(&keys)).clone())
+    };
+    Some(match edit {
+        Edit::Apply(Text { object, .. }) => apply(object),
+        Edit::Break(index) => broken(&pick(index)?),
+        Edit::Delete(index) => Change::Delete(pick(index)?),
+    })
+}
+
+/// The change that brings an object.
+pub(crate) fn apply(object: &Arc<Object>) -> Change {
+    Change::Apply { object: object.clone(), findings: Vec::new() }
+}
+
+fn broken(key: &ObjectKey) -> Change {
+    let finding = Diagnostic {
+        severity: Severity::Error,
+        code: "invalid-type",
+        object: Some(key.clone()),
+        origin: Origin::default(),
+        field: "spec".to_owned(),
+        message: "must be of type object".to_owned(),
+        remedy: "correct it".to_owned(),
+    };
+    Change::Broken { key: key.clone(), origin: Origin::default(), findings: vec![finding] }
+}
+
+impl Played {
+    fn apply(&mut self, change: Change) {
+        self.changes.push(change.clone());
+        self.compiler.apply(vec![change.clone()]);
+        let key = match &change {
+            Change::Apply { object, .. } => object.key(),
+            Change::Broken { key, .. } => key.clone(),
+            Change::Delete(key) => {
+                self.world.remove(key);
+                return;
+            }
+            Change::Input { .. } => return,
+        };
+        let in_effect = self.compiler.in_effect(&key);
+        let counts = |change: &Change| match change {
+            Change::Apply { object, .. } => in_effect.is_some_and(|good| Arc::ptr_eq(good, object)),
+            _ => false,
+        };
+        let changes = self.world.entry(key).or_default();
+        changes.retain(counts);
+        changes.push(change);
+    }
+
+    /// A compiler that saw nothing yet.
+    pub(crate) fn fresh(&self) -> Compiler {
+        Compiler::new(self.settings.clone())
+    }
+
+    /// A compiler that saw every change that still counts, at once.
+    pub(crate) fn full(&self) -> Compiler {
+        let mut compiler = self.fresh();
+        compiler.apply(self.world.values().flatten().cloned().collect());
+        compiler
+    }
+}
