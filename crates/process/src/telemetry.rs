@@ -1,5 +1,6 @@
 //! Logs: text or JSON lines on standard error, level changed at run time.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -44,7 +45,8 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// When the filter does not parse, or logging was started before.
 pub fn init(args: &Args) -> Result<(), LogError> {
     let (filter, handle) = reload::Layer::new(parse(&args.log)?);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(true);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(true);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match args.log_format {
         LogFormat::Text => registry.with(lines).try_init(),

@@ -129,23 +129,13 @@ impl Services {
         name: &str,
         port: &str,
     ) -> BTreeSet<(String, u16)> {
-        let mut found = BTreeSet::new();
-        let Some(backing) = self.backing(namespace, name) else { return found };
+        let Some(backing) = self.backing(namespace, name) else { return BTreeSet::new() };
         let wanted = backing.endpoint_ports(port);
-        for subset in backing.subsets() {
-            for endpoint in &subset.ports {
-                let Some(number) = endpoint.port.and_then(|p| u16::try_from(p).ok()) else {
-                    continue;
-                };
-                let name = endpoint.name.clone().unwrap_or_default();
-                if number == 0 || !wanted.matches(number, &name) {
-                    continue;
-                }
-                // Anything but an address makes Envoy refuse the whole set.
-                let addresses =
-                    subset.addresses.iter().filter(|ip| ip.parse::<std::net::IpAddr>().is_ok());
-                found.extend(addresses.map(|ip| (ip.clone(), number)));
-            }
+        let subsets = backing.subsets();
+        let found = gather(&subsets, |number, name| wanted.matches(number, name));
+        if found.is_empty() && wanted.only {
+            // A Service of one port means every port of its endpoints.
+            return gather(&subsets, |_, _| true);
         }
         found
     }
@@ -165,17 +155,36 @@ impl Services {
     }
 }
 
+/// Returns the addresses whose port (number, name) is taken, sorted.
+fn gather(subsets: &[Subset], takes: impl Fn(u16, &str) -> bool) -> BTreeSet<(String, u16)> {
+    let mut found = BTreeSet::new();
+    for subset in subsets {
+        for port in &subset.ports {
+            let Some(number) = port.port.and_then(|p| u16::try_from(p).ok()) else { continue };
+            if number == 0 || !takes(number, port.name.as_deref().unwrap_or_default()) {
+                continue;
+            }
+            // Anything but an address makes Envoy refuse the whole set.
+            let addresses =
+                subset.addresses.iter().filter(|ip| ip.parse::<std::net::IpAddr>().is_ok());
+            found.extend(addresses.map(|ip| (ip.clone(), number)));
+        }
+    }
+    found
+}
+
 /// Which endpoint ports belong to one Service port.
 #[derive(Debug, Default)]
 struct Wanted {
     numbers: BTreeSet<u16>,
     names: BTreeSet<String>,
-    any: bool,
+    /// Whether the port is the only one of its Service.
+    only: bool,
 }
 
 impl Wanted {
     fn matches(&self, number: u16, name: &str) -> bool {
-        self.any || self.numbers.contains(&number) || self.names.contains(name)
+        self.numbers.contains(&number) || self.names.contains(name)
     }
 }
 
@@ -203,6 +212,7 @@ impl Backing {
             if number != port && candidate.name.as_deref() != Some(port) {
                 continue;
             }
+            wanted.only = ports.len() == 1;
             match &candidate.name {
                 // The name is the tie; numbers could belong to another port.
                 Some(name) if ports.len() > 1 => {
@@ -212,7 +222,6 @@ impl Backing {
                     Some(PortRef::Name(name)) => {
                         wanted.names.insert(name.clone());
                         wanted.names.insert(candidate.name.clone().unwrap_or_default());
-                        wanted.any = ports.len() == 1;
                     }
                     Some(PortRef::Number(target)) => {
                         wanted.numbers.extend(u16::try_from(*target).ok());
