@@ -48,7 +48,7 @@ struct Wish {
 /// Open: `/ambassador/v0/check_alive`, `check_ready`, `/metrics`, `/live`,
 /// `/ready`. For callers on this machine (and, with `allow_non_local`, others):
 /// `/ambassador/v0/diag/`, with `json=true` and `filter=<key>`. For callers on
-/// this machine only: `/config_dump`, `PUT /log`.
+/// this machine only: `/config_dump`, `/_internal/v0/ping`, `PUT /log`.
 pub(crate) fn router(pages: Pages) -> Router {
     // The common admin routes come behind ours, which win.
     let common = admin::router(&pages.context);
@@ -60,6 +60,7 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route("/ambassador/v0/diag/", get(overview))
         .route("/metrics", get(metrics))
         .route("/config_dump", get(config_dump))
+        .route("/_internal/v0/ping", get(ping))
         .with_state(pages)
         .fallback_service(common)
 }
@@ -118,6 +119,15 @@ async fn overview(
         None => all,
     };
     axum::Json(body).into_response()
+}
+
+/// Source: Emissary's `/_internal/v0/ping`, which tells strangers 403.
+async fn ping(ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap) -> Response {
+    if access::is_local(peer, &headers) {
+        "PONG\n".into_response()
+    } else {
+        (StatusCode::FORBIDDEN, "Forbidden\n").into_response()
+    }
 }
 
 async fn config_dump(

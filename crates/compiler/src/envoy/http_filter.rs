@@ -159,8 +159,8 @@ fn address_rules(rules: &AddressRules) -> Any {
 fn ext_authz(auth: &Auth) -> http::ext_authz::v3::ExtAuthz {
     use http::ext_authz::v3::ext_authz::Services;
     let (services, raw) = match &auth.protocol {
-        AuthProtocol::Grpc => {
-            (Services::GrpcService(grpc_service(&auth.cluster, auth.timeout_ms)), true)
+        AuthProtocol::Grpc { raw_headers } => {
+            (Services::GrpcService(grpc_service(&auth.cluster, auth.timeout_ms)), *raw_headers)
         }
         AuthProtocol::Http { .. } => (Services::HttpService(http_service(auth)), false),
     };
@@ -180,7 +180,7 @@ fn ext_authz(auth: &Auth) -> http::ext_authz::v3::ExtAuthz {
             .map(|code| HttpStatus { code: i32::try_from(code).unwrap_or(503) }),
         encode_raw_headers: raw,
         allowed_headers: match &auth.protocol {
-            AuthProtocol::Grpc => None,
+            AuthProtocol::Grpc { .. } => None,
             AuthProtocol::Http { request_headers, .. } => exact_list(request_headers),
         },
         services: Some(services),

@@ -190,7 +190,11 @@ pub(crate) struct Auth {
 /// How ext_authz speaks to its service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthProtocol {
-    Grpc,
+    Grpc {
+        /// Headers go as a list of bytes, repeated ones apart, instead of the
+        /// map of texts that auth services commonly read.
+        raw_headers: bool,
+    },
     Http {
         /// `scheme://host:port`.
         uri: String,

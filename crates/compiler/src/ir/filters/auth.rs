@@ -77,7 +77,7 @@ fn closed(stage: &Stage, notes: &mut Notes) -> Emitted {
     let filter = Auth {
         cluster: notes.clusters.add(target, &source),
         timeout_ms: TIMEOUT_MS,
-        protocol: AuthProtocol::Grpc,
+        protocol: AuthProtocol::Grpc { raw_headers: false },
         body: None,
         failure_mode_allow: false,
         status_on_error: Some(CLOSED_STATUS),
@@ -91,7 +91,7 @@ fn implied(input: &Input<'_>, stage: &Stage, notes: &mut Notes) -> Option<Emitte
     let filter = Auth {
         cluster: notes.clusters.add(built_in("auth", address, true), &source),
         timeout_ms: TIMEOUT_MS,
-        protocol: AuthProtocol::Grpc,
+        protocol: AuthProtocol::Grpc { raw_headers: true },
         body: None,
         failure_mode_allow: false,
         status_on_error: Some(BUILT_IN_STATUS),
@@ -153,7 +153,11 @@ fn merged(
     let filter = Auth {
         cluster: notes.clusters.add(target, &first.id.source),
         timeout_ms: base.timeout_ms.unwrap_or(TIMEOUT_MS),
-        protocol: if grpc { AuthProtocol::Grpc } else { http(&members, uri, stage) },
+        protocol: if grpc {
+            AuthProtocol::Grpc { raw_headers: false }
+        } else {
+            http(&members, uri, stage)
+        },
         body,
         failure_mode_allow: base.failure_mode_allow.unwrap_or(false),
         status_on_error: base.status_on_error.as_ref().and_then(|status| status.code),
@@ -211,6 +215,18 @@ fn join(plugged: Vec<Plugged>, base: &api::AuthService, stage: &Stage) -> Target
     Target::new(first.target.name.to_string(), cluster)
 }
 
+/// Source: Emissary, which takes the first segment of a `path_prefix` for the
+/// name of the service.
+fn linkerd_destination(spec: &api::AuthService, uri: &str) -> String {
+    let prefix = spec.path_prefix.as_deref().unwrap_or_default().trim_start_matches('/');
+    match prefix.split('/').next() {
+        Some(segment) if !segment.is_empty() => {
+            format!("{segment}:{}", if uri.starts_with("https:") { 443 } else { 80 })
+        }
+        _ => uri.split("://").nth(1).unwrap_or_default().to_owned(),
+    }
+}
+
 fn http(members: &[(&Item, &api::AuthService)], uri: String, stage: &Stage) -> AuthProtocol {
     let union = |base: &[&str], pick: fn(&api::AuthService) -> &Vec<String>| -> Vec<String> {
         let mut names: BTreeSet<String> = base.iter().map(|name| (*name).to_owned()).collect();
@@ -222,9 +238,11 @@ fn http(members: &[(&Item, &api::AuthService)], uri: String, stage: &Stage) -> A
     let (_, base) = members[0];
     let mut add: Vec<(String, String)> =
         base.add_auth_headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    if base.add_linkerd_headers.unwrap_or(stage.defaults.add_linkerd_headers) {
-        let authority = uri.split("://").nth(1).unwrap_or_default().to_owned();
-        add.push(("l5d-dst-override".to_owned(), authority));
+    let linkerd = |(_, spec): &(&Item, &api::AuthService)| {
+        spec.add_linkerd_headers.unwrap_or(stage.defaults.add_linkerd_headers)
+    };
+    if members.iter().any(linkerd) {
+        add.push(("l5d-dst-override".to_owned(), linkerd_destination(base, &uri)));
     }
     AuthProtocol::Http {
         path_prefix: base.path_prefix.clone().unwrap_or_default(),
