@@ -216,7 +216,7 @@ fn tally<'a>(
         over: 0,
         near: 0,
         within: 0,
-        shadow: if exceeded && shadow { hits } else { 0 },
+        shadow: 0,
         cached: if count.cached { hits } else { 0 },
     };
     if exceeded && hits > 0 {
@@ -229,6 +229,9 @@ fn tally<'a>(
     } else if !exceeded {
         tally.within = hits;
         tally.near = count.after.saturating_sub(near_from.max(before)).min(hits);
+    }
+    if shadow {
+        tally.shadow = tally.over;
     }
     tally
 }
@@ -333,10 +336,10 @@ fn describe(plan: &Plan<'_>, judged: &[Judged<'_>], fields: &mut Map<String, Val
                 descriptor.entries.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let mut described = json!({ "entries": entries });
             if let Some(limit) = descriptor.limit {
-                described["limit"] = json!({
-                    "requests_per_unit": limit.requests_per_unit,
-                    "unit": limit.unit.map_or("UNKNOWN", Unit::as_str),
-                });
+                // The message in Go's text form.
+                let unit = limit.unit.map_or("UNKNOWN", Unit::as_str);
+                let text = format!("requests_per_unit:{} unit:{unit}", limit.requests_per_unit);
+                described["limit"] = text.into();
             }
             if let Some(hits) = descriptor.hits_addend {
                 described["hitsAddend"] = hits.into();
@@ -349,10 +352,26 @@ fn describe(plan: &Plan<'_>, judged: &[Judged<'_>], fields: &mut Map<String, Val
     if plan.request.hits_addend != 0 {
         fields.insert("hitsAddend".into(), plan.request.hits_addend.into());
     }
-    let passing = judged.iter().filter(|j| !j.status.over).filter_map(|j| j.rule?.metadata.clone());
-    let passing: Vec<Value> = passing.collect();
-    if !passing.is_empty() {
-        fields.insert("metadata".into(), passing.into());
+    let mut merged = Map::new();
+    let counted = judged.iter().filter(|j| j.tally.is_some() && !j.status.over);
+    for metadata in counted.filter_map(|j| j.rule?.metadata.as_ref()) {
+        if let Value::Object(metadata) = metadata {
+            merge(&mut merged, metadata);
+        }
+    }
+    if !merged.is_empty() {
+        fields.insert("metadata".into(), merged.into());
+    }
+}
+
+/// Adds what is not there yet; objects of one name are joined.
+fn merge(into: &mut Map<String, Value>, from: &Map<String, Value>) {
+    for (name, value) in from {
+        match (into.get_mut(name), value) {
+            (None, value) => drop(into.insert(name.clone(), value.clone())),
+            (Some(Value::Object(into)), Value::Object(from)) => merge(into, from),
+            (Some(_), _) => {}
+        }
     }
 }
 

@@ -328,16 +328,53 @@ fn a_burst_factor_widens_limit_and_window_together() {
 #[test]
 fn dynamic_metadata_describes_the_request() {
     let table = table(
-        "- {key: k, metadata: {tier: gold}, rate_limit: {unit: day, requests_per_unit: 1}}\n",
+        "- {key: k, metadata: {tier: gold, to: {a: 1}}, rate_limit: {unit: day, requests_per_unit: 1}}
+- {key: l, metadata: {tier: iron, to: {a: 2, b: 3}}, rate_limit: {unit: day, requests_per_unit: 1}}
+- {key: over, metadata: {no: way}, rate_limit: {unit: day, requests_per_unit: 1}}
+- {key: free, metadata: {no: need}, rate_limit: {unlimited: true}}
+",
     );
     let options = Options { dynamic_metadata: true, ..Options::default() };
-    let request = Request { hits_addend: 2, ..request(&[&[("k", "v")]]) };
+    let mut request = Request {
+        hits_addend: 2,
+        ..request(&[&[("k", "v")], &[("l", "v")], &[("over", "v")], &[("free", "v")]])
+    };
+    let own = Override { requests_per_unit: 7, unit: Some(Unit::Hour) };
+    request.descriptors.push(Descriptor {
+        entries: vec![("m", "v")],
+        limit: Some(own),
+        ..Default::default()
+    });
+    request.descriptors[4].hits_addend = Some(1);
     let plan = plan(&table, &request, NOW, &options).unwrap();
-    let verdict = settle(&plan, &counts(&[1]), &options);
+    let verdict = settle(&plan, &counts(&[1, 1, 9, 1]), &options);
     assert_eq!(
         verdict.metadata.unwrap(),
-        json!({"domain": "d", "descriptors": [{"entries": ["k=v"]}], "hitsAddend": 2, "metadata": [{"tier": "gold"}]})
+        json!({
+            "domain": "d",
+            "descriptors": [
+                {"entries": ["k=v"]},
+                {"entries": ["l=v"]},
+                {"entries": ["over=v"]},
+                {"entries": ["free=v"]},
+                {"entries": ["m=v"], "limit": "requests_per_unit:7 unit:HOUR", "hitsAddend": 1},
+            ],
+            "hitsAddend": 2,
+            // Of rules that passed; of equal names the first, objects joined.
+            "metadata": {"tier": "gold", "to": {"a": 1, "b": 3}},
+        })
     );
+}
+
+#[test]
+fn shadow_mode_counts_only_the_hits_above_the_limit() {
+    let table =
+        table("- {key: k, shadow_mode: true, rate_limit: {unit: day, requests_per_unit: 5}}\n");
+    let options = Options::default();
+    let request = Request { hits_addend: 4, ..request(&[&[("k", "v")]]) };
+    let plan = plan(&table, &request, NOW, &options).unwrap();
+    let verdict = settle(&plan, &counts(&[7]), &options);
+    assert_eq!((verdict.over, verdict.tallies[0].over, verdict.tallies[0].shadow), (false, 2, 2));
 }
 
 #[test]
