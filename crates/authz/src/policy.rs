@@ -198,7 +198,8 @@ impl RuleTable {
             _ => false,
         };
         let lenient = path.lenient.as_deref();
-        if !same(path.raw) || lenient.is_some_and(|lenient| !same(lenient)) {
+        let raw_differs = path.raw != path.canonical && !same(path.raw);
+        if raw_differs || lenient.is_some_and(|lenient| !same(lenient)) {
             return Err(Ambiguous);
         }
         let guarded = chosen.is_some_and(|rule| !rule.chain.is_empty());

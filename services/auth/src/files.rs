@@ -47,7 +47,7 @@ pub(crate) fn follow(
     policies: Arc<Policies>,
 ) -> Result<(), ReadError> {
     let mut texts = read(&path)?;
-    let mut reader = Reader { selection, good: BTreeMap::new() };
+    let mut reader = Reader { selection, good: BTreeMap::new(), last: BTreeMap::new() };
     policies.apply(&reader.sources(&texts));
     let drain = context.drain.clone();
     context.tasks.spawn("policy-files", async move {
@@ -105,13 +105,21 @@ struct Reader {
     selection: Selection,
     /// The objects of each file as it last could be read.
     good: BTreeMap<PathBuf, Vec<(usize, Value)>>,
+    /// Filters and policies as they last could be understood.
+    last: BTreeMap<ObjectKey, Spec>,
 }
 
 impl Reader {
-    /// Reads every text; one that is not YAML stands for what it last said.
+    /// Reads every text; one that is not YAML stands for what it last said, and
+    /// so does an object that cannot be understood.
     fn sources(&mut self, texts: &Texts) -> Sources {
         self.good.retain(|path, _| texts.contains_key(path));
-        let mut sources = Sources::default();
+        let mut reading = Reading {
+            selection: &self.selection,
+            before: std::mem::take(&mut self.last),
+            understood: BTreeMap::new(),
+            sources: Sources::default(),
+        };
         for (path, text) in texts {
             match yaml::parse(text) {
                 Ok(documents) => {
@@ -122,21 +130,33 @@ impl Reader {
                 }
             }
             for (line, document) in self.good.get(path).into_iter().flatten() {
-                self.document(&mut sources, path, *line, document);
+                reading.document(path, *line, document);
             }
         }
-        sources
+        self.last = reading.understood;
+        reading.sources
     }
+}
 
-    fn document(&self, sources: &mut Sources, path: &Path, line: usize, document: &Value) {
+/// One reading of all files.
+struct Reading<'a> {
+    selection: &'a Selection,
+    /// What the reading before understood.
+    before: BTreeMap<ObjectKey, Spec>,
+    understood: BTreeMap<ObjectKey, Spec>,
+    sources: Sources,
+}
+
+impl Reading<'_> {
+    fn document(&mut self, path: &Path, line: usize, document: &Value) {
         if let Some(items) = document.get("items").and_then(Value::as_array) {
-            items.iter().for_each(|item| self.object(sources, path, line, item));
+            items.iter().for_each(|item| self.object(path, line, item));
         } else if !document.is_null() {
-            self.object(sources, path, line, document);
+            self.object(path, line, document);
         }
     }
 
-    fn object(&self, sources: &mut Sources, path: &Path, line: usize, value: &Value) {
+    fn object(&mut self, path: &Path, line: usize, value: &Value) {
         let origin = Origin {
             file: Some(path.to_string_lossy().into()),
             line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -147,35 +167,45 @@ impl Reader {
             Decoded::Object { object, findings } => {
                 findings.iter().for_each(|finding| tracing::warn!("{finding}"));
                 let key = object.key();
-                self.add(sources, &key, object.spec);
+                self.add(&key, object.spec);
             }
             Decoded::Broken { key, findings } => {
                 findings.iter().for_each(|finding| tracing::error!("{finding}"));
-                let rejected = Some("the object cannot be read".to_owned());
-                match key {
-                    Some(key) if key.kind == Kind::Filter => {
-                        sources.filters.insert(name(&key), Source { spec: None, rejected });
-                    }
-                    Some(key) if key.kind == Kind::FilterPolicy => {
-                        let spec = value.get("spec").and_then(guarded);
-                        sources.policies.insert(name(&key), Source { spec, rejected });
-                    }
-                    _ => {}
+                if let Some(key) = key {
+                    self.broken(&key, value);
                 }
             }
         }
     }
 
-    fn add(&self, sources: &mut Sources, key: &ObjectKey, spec: Spec) {
+    /// An object that cannot be understood: its last good version stays, and
+    /// what it was to guard is closed where there is none.
+    fn broken(&mut self, key: &ObjectKey, value: &Value) {
+        if let Some(spec) = self.before.get(key) {
+            return self.add(key, spec.clone());
+        }
+        let rejected = Some("the object cannot be read".to_owned());
+        if key.kind == Kind::Filter {
+            self.sources.filters.insert(name(key), Source { spec: None, rejected });
+        } else if key.kind == Kind::FilterPolicy {
+            let spec = value.get("spec").and_then(guarded);
+            self.sources.policies.insert(name(key), Source { spec, rejected });
+        }
+    }
+
+    fn add(&mut self, key: &ObjectKey, spec: Spec) {
+        if matches!(spec, Spec::Filter(_) | Spec::FilterPolicy(_)) {
+            self.understood.insert(key.clone(), spec.clone());
+        }
         match spec {
             Spec::Filter(filter) if self.is_ours(filter.ambassador_ids()) => {
-                sources.filters.insert(name(key), Source::accepted(*filter));
+                self.sources.filters.insert(name(key), Source::accepted(*filter));
             }
             Spec::FilterPolicy(policy) if self.is_ours(policy.ambassador_ids()) => {
-                sources.policies.insert(name(key), Source::accepted(*policy));
+                self.sources.policies.insert(name(key), Source::accepted(*policy));
             }
             Spec::Secret(secret) => {
-                sources.secrets.insert(name(key), secret.data);
+                self.sources.secrets.insert(name(key), secret.data);
             }
             _ => {}
         }

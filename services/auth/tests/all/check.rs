@@ -111,9 +111,28 @@ async fn objects_that_cannot_be_read_close_what_they_guard() {
     assert_eq!(service.check("/x", &[]).await.status(), 200);
     let mut objects = keyed();
     objects[1]["spec"]["rules"][0]["filters"] = json!("wrong");
-    service.replace(&objects).await;
+    let service = Service::start(&objects).await;
     assert_eq!(service.check("/keys/x", &[("x-api-key", "one")]).await.status(), 500);
     assert_eq!(service.check("/x", &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_object_that_becomes_unreadable_keeps_its_last_good_version() {
+    let service = Service::start(&keyed()).await;
+    for (object, field) in [(0, "APIKey"), (1, "rules")] {
+        let mut objects = keyed();
+        objects[object]["spec"][field] = json!("wrong");
+        // A new key shows that the broken object was read.
+        let key = format!("key-{object}");
+        objects[2] = secret("keys", &json!({"a": key}));
+        service.replace(&objects).await;
+        assert_eq!(service.check("/keys/x", &[("x-api-key", &key)]).await.status(), 200);
+        assert_eq!(service.check("/keys/x", &[]).await.status(), 403);
+    }
+    // Once it is gone, its last good version is gone too.
+    let objects = keyed();
+    service.replace(&objects[1..]).await;
+    assert_eq!(service.check("/keys/x", &[("x-api-key", "one")]).await.status(), 500);
 }
 
 #[tokio::test]
