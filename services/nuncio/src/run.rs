@@ -100,7 +100,11 @@ async fn start(
 ) -> anyhow::Result<Option<Demo>> {
     let program = Search::usual(settings.envoy.clone()).find().await?;
     let state = settings.objects.state();
-    let taken = ports::choose([settings.ads_address, settings.envoy_admin, settings.envoy_ready])?;
+    let taken = ports::choose([
+        ("--ads-address", settings.ads_address),
+        ("--envoy-admin", settings.envoy_admin),
+        ("--envoy-ready", settings.envoy_ready),
+    ])?;
     [settings.ads_address, settings.envoy_admin, settings.envoy_ready] = taken;
     let drain_time = grace.mul_f64(ENVOY_SHARE);
     let services = Services::new(context, grace.saturating_sub(drain_time));

@@ -22,8 +22,8 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum EnvoyError {
     /// Nowhere to be found.
     #[error(
-        "envoy was not found (looked at {looked}); run `make tools` in a checkout of Nuncio, or \
-         install Envoy {PREFERRED} and name it with --envoy or NUNCIO_ENVOY"
+        "envoy was not found (looked at {looked}); run `.ci/tools envoy` in a checkout of \
+         Nuncio, or install Envoy {PREFERRED} and name it with --envoy or NUNCIO_ENVOY"
     )]
     Missing {
         /// Every place that was tried.
