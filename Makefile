@@ -8,8 +8,9 @@ ENVOY := .tools/envoy-1.40.0/envoy
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: $(ENVOY) ## Run the gateway with the quickstart on localhost (8080, 8443)
-	$(CARGO) run --quiet --bin nuncio -- run deploy/examples/quickstart --demo --envoy $(ENVOY)
+run: ## Run the gateway with the quickstart on localhost (8080, 8443)
+	.ci/tools run
+	$(CARGO) run --bin nuncio -- run deploy/examples/quickstart --demo --envoy $(ENVOY)
 
 build: ## Build everything
 	$(CARGO) build --workspace
@@ -35,9 +36,6 @@ gen: ## Rewrite what is generated and committed
 kustomize: ## Render every kustomize folder of deploy/
 	.ci/kustomize
 
-bench: $(ENVOY) ## Measure; the figures and how to read them are in docs/performance.md
+bench: ## Measure; the figures and how to read them are in docs/performance.md
 	.ci/tools test
 	.ci/bench
-
-$(ENVOY):
-	.ci/tools envoy
