@@ -95,6 +95,11 @@ impl Process {
         self.child.id().expect("it has not been waited for")
     }
 
+    /// Says whether the program still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     ///
     /// # Panics

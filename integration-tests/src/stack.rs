@@ -205,6 +205,17 @@ impl Stack {
         self.admin
     }
 
+    /// Returns the address of Envoy's admin interface.
+    ///
+    /// # Panics
+    ///
+    /// When the gateway has not told it yet.
+    pub fn envoy_admin(&self) -> SocketAddr {
+        let lines = self.process.stdout();
+        let told = lines.iter().find_map(|line| line.strip_prefix("listening envoy admin "));
+        told.and_then(|address| address.parse().ok()).expect("a ready gateway has told it")
+    }
+
     /// Returns the address of the cleartext Listener.
     pub fn http(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.http))

@@ -157,6 +157,48 @@ async fn every_filter_of_a_chain_must_agree() {
 }
 
 #[tokio::test]
+async fn an_external_filter_asks_a_service_and_its_headers_cannot_be_spoofed() {
+    let builder = Stack::builder().backend("first").await.backend("judge").await;
+    let judge = builder.backend_named("judge").address();
+    let objects = format!(
+        r#"
+apiVersion: getambassador.io/v3alpha1
+kind: Filter
+metadata: {{name: external}}
+spec:
+  External:
+    auth_service: "{judge}"
+    proto: http
+    path_prefix: /judge
+    allowed_request_headers: [x-echo-status, x-echo-header]
+    allowed_authorization_headers: [x-user]
+---
+apiVersion: getambassador.io/v3alpha1
+kind: FilterPolicy
+metadata: {{name: policy}}
+spec: {{rules: [{{host: "*", path: /judged/*, filters: [{{name: external}}]}}]}}
+"#
+    );
+    let stack = builder.mapping("all", "/", "first").file("external.yaml", &objects).start().await;
+    let ask = async |headers: &[(&str, &str)]| {
+        let request = stack.request(Method::GET, "/judged/x").header("x-user", "root");
+        let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+        Client::send(request).await.unwrap()
+    };
+    // The judge is an echo: a request chooses its verdict.
+    let denied = ask(&[("x-echo-status", "401")]).await;
+    assert_eq!((denied.status, denied.echo().path.as_str()), (401, "/judge/judged/x"));
+    assert_eq!(stack.backend("first").requests(), 0);
+    let named = ask(&[("x-echo-header", "x-user:alice")]).await;
+    assert_eq!(named.echo().all("x-user"), ["alice"]);
+    let nameless = ask(&[]).await;
+    assert_eq!(nameless.echo().all("x-user"), Vec::<String>::new());
+    // A judge in trouble lets nobody in.
+    assert_eq!(ask(&[("x-echo-status", "503")]).await.status, 403);
+    assert_eq!(status(&stack, "/elsewhere", &[]).await, 200);
+}
+
+#[tokio::test]
 async fn an_auth_service_of_the_users_own_decides_over_http() {
     let service = r#"
 apiVersion: getambassador.io/v3alpha1

@@ -104,3 +104,14 @@ async fn the_quickstart_has_no_errors_but_for_the_certificate_of_the_demo() {
         assert!(found["severity"] != "error" || about_secret, "{found}");
     }
 }
+
+#[tokio::test]
+async fn the_bootstrap_in_deploy_is_the_one_that_is_printed() {
+    let process = Process::start(binary(), |command| {
+        command.args(["bootstrap", "--control-plane", "nuncio-control-plane:18000"]);
+        command.args(["--envoy-ready", "0.0.0.0:8006"]);
+    });
+    let committed = nuncio_integration_tests::workspace().join("deploy/base/envoy/bootstrap.json");
+    let committed = std::fs::read_to_string(committed).unwrap();
+    assert_eq!(committed.trim_end(), process.ended().await.stdout, "`make gen` rewrites it");
+}

@@ -14,3 +14,4 @@ mod protocols;
 mod rate_limits;
 mod reload;
 mod routing;
+mod services;

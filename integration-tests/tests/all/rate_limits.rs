@@ -1,6 +1,6 @@
 //! Labels, RateLimit objects and the built-in rate-limit service.
 
-use nuncio_integration_tests::{Client, Stack};
+use nuncio_integration_tests::{Client, Files, Process, Stack, eventually, free_port, services};
 use reqwest::Method;
 
 const LIMITED: &str = r#"
@@ -77,4 +77,66 @@ async fn a_changed_limit_takes_effect() {
     stack.files().write("limited.yaml", LIMITED.replace("rate: 2", "rate: 0"));
     let look = async || ask(&stack, "late").await;
     nuncio_integration_tests::until("everybody is refused", look, |status| *status == 429).await;
+}
+
+/// A rate-limit service alone, with limits from a file and counters in Redis.
+async fn service(files: &Files, redis: &str) -> (Process, String) {
+    let (http, admin) = (free_port(), free_port());
+    let process = Process::start(&services().join("nuncio-ratelimit"), |command| {
+        command.args(["--grpc-host=127.0.0.1", "--grpc-port=0", "--http-host=127.0.0.1"]);
+        command.arg(format!("--http-port={http}")).arg("--admin-host=127.0.0.1");
+        command.arg(format!("--admin-port={admin}"));
+        command.arg("--runtime-root").arg(files.objects()).arg("--redis").arg(redis);
+        // The deadline is not what this is about, and the machine may be busy.
+        command.arg("--store-deadline=10s");
+    });
+    let url = format!("http://127.0.0.1:{http}/json");
+    let free = async || {
+        let body = descriptor("free").to_string();
+        let request = Client::new().request(Method::POST, &url).body(body);
+        Client::send(request).await.filter(|reply| reply.status == 200)
+    };
+    eventually("the service counts in Redis", free).await;
+    (process, url)
+}
+
+fn descriptor(key: &str) -> serde_json::Value {
+    serde_json::json!({"domain": "d", "descriptors": [{"entries": [{"key": key, "value": "v"}]}]})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_on_one_redis_admit_exactly_the_limit() {
+    const LIMIT: usize = 100;
+    const CALLERS: usize = 10;
+    let redis = nuncio_testing::redis::Redis::start().unwrap();
+    let files = Files::new();
+    let limit = |key: &str, limit: usize| {
+        format!("- {{key: {key}, rate_limit: {{unit: year, requests_per_unit: {limit}}}}}\n")
+    };
+    let limits = [limit("shared", LIMIT), limit("free", 1_000_000)].concat();
+    files.write("config/limits.yaml", format!("domain: d\ndescriptors:\n{limits}"));
+    let (_one, one) = service(&files, &redis.url()).await;
+    let (_two, two) = service(&files, &redis.url()).await;
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let url = [&one, &two][caller % 2].clone();
+            tokio::spawn(async move {
+                let (client, body) = (Client::new(), descriptor("shared").to_string());
+                let mut admitted = 0;
+                for _ in 0..LIMIT / CALLERS * 2 {
+                    let request = client.request(Method::POST, &url).body(body.clone());
+                    match Client::send(request).await.unwrap().status {
+                        200 => admitted += 1,
+                        status => assert_eq!(status, 429),
+                    }
+                }
+                admitted
+            })
+        })
+        .collect();
+    let mut admitted = 0;
+    for caller in callers {
+        admitted += caller.await.unwrap();
+    }
+    assert_eq!(admitted, LIMIT);
 }
