@@ -1,4 +1,4 @@
-//! Cost of compiling Mappings that are parsed already.
+//! Cost of compiling Mappings: parsed already, and from YAML text.
 
 use std::sync::Arc;
 
@@ -13,11 +13,14 @@ fn main() {
     divan::main();
 }
 
-fn mapping(number: usize, timeout: u64) -> Arc<Object> {
-    let mut object = (*manifests::object(&format!(
+fn text(number: usize, timeout: u64) -> String {
+    format!(
         "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {{name: m{number}, namespace: default}}\nspec: {{hostname: '*', prefix: /service-{number}/, service: 'service-{number}.backend:8080', timeout_ms: {timeout}}}\n"
-    )))
-    .clone();
+    )
+}
+
+fn mapping(number: usize, timeout: u64) -> Arc<Object> {
+    let mut object = (*manifests::object(&text(number, timeout))).clone();
     object.origin = Default::default();
     Arc::new(object)
 }
@@ -39,6 +42,20 @@ fn cold(bencher: Bencher<'_, '_>, count: usize) {
             (compiler, delta)
         },
     );
+}
+
+/// The same, from one file of YAML.
+#[divan::bench(args = [1_000, 10_000], sample_count = 10, sample_size = 1)]
+fn cold_from_yaml(bencher: Bencher<'_, '_>, count: usize) {
+    let mappings = (0..count).map(|number| text(number, 3000));
+    let file: String =
+        std::iter::once(LISTENER.to_owned()).chain(mappings).collect::<Vec<_>>().join("---\n");
+    bencher.with_inputs(|| Compiler::new(Settings::default())).bench_values(|mut compiler| {
+        let changes = manifests::changes(&file);
+        assert_eq!(changes.len(), count + 1);
+        let delta = compiler.apply(changes);
+        (compiler, delta)
+    });
 }
 
 /// One Mapping among many gets another timeout.

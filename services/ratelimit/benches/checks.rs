@@ -136,7 +136,10 @@ async fn compare() -> anyhow::Result<()> {
     let redis = Redis::start()?;
     let servers: Vec<Server> =
         SERVERS.iter().map(|kind| Server::start(kind, &redis)).collect::<Result<_, _>>()?;
-    println!("server  in-flight  checks/s  cpu µs/check  x floor  redis µs/check  p50 µs  p99 µs");
+    println!(
+        "| Server | In flight | Checks/s | CPU a check | ÷ no-op | Redis CPU a check | p50 | p99 |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for in_flight in IN_FLIGHT {
         let mut results: Vec<Vec<Measured>> = vec![Vec::new(); servers.len()];
         for _ in 0..ROUNDS {
@@ -149,7 +152,7 @@ async fn compare() -> anyhow::Result<()> {
         for (kind, results) in SERVERS.iter().zip(&results) {
             let cpu = median(results, |m| m.cpu_micros);
             println!(
-                "{kind:<7} {in_flight:>9} {:>9.0} {cpu:>13.1} {:>8.2} {:>15.1} {:>7.0} {:>7.0}",
+                "| {kind} | {in_flight} | {:.0} | {cpu:.1} µs | {:.2} | {:.1} µs | {:.0} µs | {:.0} µs |",
                 median(results, |m| m.per_second),
                 cpu / floor,
                 median(results, |m| m.redis_micros),
