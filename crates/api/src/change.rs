@@ -1,5 +1,6 @@
 //! How a set of objects changes, as sources tell it to the compiler.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::{Diagnostic, Object, ObjectKey, Origin};
@@ -26,6 +27,16 @@ pub enum Change {
     },
     /// The object is gone.
     Delete(ObjectKey),
+    /// A registry outside the objects tells who stands behind a service of its
+    /// own. Replaces what it told of the same service before.
+    Registered {
+        /// The service, as the compiler names its endpoints: for Consul
+        /// `consul/<datacenter>/<service>`.
+        service: Arc<str>,
+        /// IP addresses with ports, none of which is an answer too; `None` when
+        /// nothing is known any more.
+        endpoints: Option<BTreeSet<(String, u16)>>,
+    },
     /// What is wrong with a file or another input as a whole, such as text
     /// that is not YAML. Replaces what was said of the same input before; an
     /// empty list clears it.

@@ -11,6 +11,7 @@
 mod auth_service;
 mod change;
 mod common;
+mod compression;
 pub mod core;
 mod decode;
 mod dev_portal;
@@ -28,6 +29,7 @@ mod module;
 mod object;
 mod rate_limit;
 mod rate_limit_service;
+mod registry;
 mod required;
 mod resolver;
 mod spec;
@@ -42,6 +44,7 @@ pub use change::Change;
 pub use common::{
     AUTOMATIC_ID, AddedHeader, AmbassadorId, DEFAULT_ID, DurationText, LabelSelector, ObjectRef,
 };
+pub use compression::{Brotli, Gzip, Zstd};
 pub use decode::{
     BAD_VALUE, Decoded, NOT_AN_OBJECT, REQUIRED_FIELD, UNKNOWN_FIELD, UNKNOWN_KIND,
     UNSUPPORTED_VERSION, WRONG_TYPE, decode,
@@ -67,13 +70,14 @@ pub use listener::{
 pub use log_service::{LogDriver, LogDriverConfig, LogHeader, LogService};
 pub use mapping::{Mapping, MappingDocs};
 pub use module::{
-    AmbassadorModule, Buffer, ClientCertDetails, ForwardClientCert, GrpcService, GrpcStats, Gzip,
+    AmbassadorModule, Buffer, ClientCertDetails, ForwardClientCert, GrpcService, GrpcStats,
     InternalRoute, MappingDefaults, Module, ModuleConfig, ModuleDefaults, TlsModule,
     TlsModuleContext, UnderscoresAction,
 };
 pub use object::{Carrier, Kind, Meta, Object, ObjectKey, Origin};
 pub use rate_limit::{Limit, LimitErrorResponse, RateLimit, TemplatedHeader};
 pub use rate_limit_service::{RateLimitGrpc, RateLimitService};
+pub use registry::ConsulService;
 pub use resolver::{ConsulResolver, KubernetesEndpointResolver, KubernetesServiceResolver};
 pub use spec::Spec;
 pub use tcp_mapping::TcpMapping;

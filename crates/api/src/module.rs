@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::auth_service::AuthService;
 use crate::common::{AddedHeader, AmbassadorId, bool_like, non_empty, one_or_many};
+use crate::compression::{Brotli, Gzip, Zstd};
 use crate::ip_rules::IpRules;
 use crate::labels::DefaultLabels;
 use crate::upstream::{CircuitBreaker, Cors, Keepalive, LoadBalancer, RetryPolicy};
@@ -207,9 +208,15 @@ pub struct AmbassadorModule {
     /// Lua code run on every request.
     #[serde(deserialize_with = "non_empty", skip_serializing_if = "Option::is_none")]
     pub lua_scripts: Option<String>,
-    /// Compress responses.
+    /// Compress responses by gzip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gzip: Option<Gzip>,
+    /// Compress responses by brotli. Not in Emissary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brotli: Option<Brotli>,
+    /// Compress responses by zstd. Not in Emissary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zstd: Option<Zstd>,
     /// Buffer whole requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer: Option<Buffer>,
@@ -373,36 +380,6 @@ pub struct GrpcService {
     /// Names of its methods.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub method_names: Vec<String>,
-}
-
-/// Compression of responses. Source: Envoy `Gzip` and `Compressor`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Gzip {
-    /// zlib memory level, 1–9. Default: 5.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_level: Option<u32>,
-    /// Shortest body to compress, in bytes. Default: 30.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_content_length: Option<u32>,
-    /// `BEST`, `SPEED` or `DEFAULT`.
-    #[serde(deserialize_with = "non_empty", skip_serializing_if = "Option::is_none")]
-    pub compression_level: Option<String>,
-    /// `FILTERED`, `HUFFMAN`, `RLE` or `DEFAULT`.
-    #[serde(deserialize_with = "non_empty", skip_serializing_if = "Option::is_none")]
-    pub compression_strategy: Option<String>,
-    /// zlib window bits, 9–15. Default: 12.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub window_bits: Option<u32>,
-    /// Content types to compress. Default: Envoy's.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    pub content_type: Vec<String>,
-    /// Do not compress responses with an `etag`. Default: false.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disable_on_etag_header: Option<bool>,
-    /// Hide `accept-encoding` from services. Default: false.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remove_accept_encoding_header: Option<bool>,
 }
 
 /// Buffering of whole requests. Source: Envoy `Buffer`.

@@ -8,10 +8,11 @@ use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey};
 use crate::ir::endpoints::Services;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::scene::{self, Scene};
-use crate::ir::tls_context::{SecretName, Secrets};
+use crate::ir::secret::{SecretName, Secrets};
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
 mod clusters;
+mod consul;
 mod emit;
 mod encoded;
 mod intake;
@@ -69,6 +70,8 @@ pub struct Compiler {
     broken: BTreeSet<ObjectKey>,
     services: Services,
     secrets: Secrets,
+    /// What registries told, by name of the endpoint set.
+    registered: BTreeMap<Arc<str>, BTreeSet<(String, u16)>>,
     scene: Option<Scene>,
     /// Mappings of the gateway itself.
     internal: BTreeMap<ItemId, Item>,
@@ -90,6 +93,8 @@ struct Dirty {
     /// Services with what was defined of them before.
     services: BTreeMap<(String, String), u64>,
     secrets: BTreeSet<SecretName>,
+    /// Endpoint sets that a registry told of.
+    registered: BTreeSet<Arc<str>>,
 }
 
 impl Compiler {
@@ -103,6 +108,7 @@ impl Compiler {
             broken: BTreeSet::new(),
             services: Services::default(),
             secrets: Secrets::default(),
+            registered: BTreeMap::new(),
             scene: None,
             internal: BTreeMap::new(),
             routes: Routes::default(),
@@ -187,7 +193,7 @@ impl Compiler {
             self.emit_listeners(&scene);
         }
         self.emit_tables(&scene, &edits, remade);
-        self.emit_endpoints(&dirty);
+        self.emit_endpoints(&scene, &dirty);
         self.emit_policies(&scene, &dirty, remade);
         self.scene = Some(scene);
     }

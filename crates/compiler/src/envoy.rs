@@ -14,6 +14,7 @@ use prost::{Message, Name};
 
 pub(crate) mod access_log;
 pub(crate) mod cluster;
+mod compressor;
 pub(crate) mod endpoint;
 pub(crate) mod http_filter;
 pub(crate) mod limits;

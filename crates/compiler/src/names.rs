@@ -54,6 +54,16 @@ pub(crate) fn eds_service(namespace: &str, service: &str, port: &str) -> String 
     format!("k8s/{namespace}/{service}/{port}")
 }
 
+/// Beginning of the EDS service names of Consul.
+pub(crate) const CONSUL: &str = "consul/";
+
+/// Returns the EDS service name of a service in Consul.
+///
+/// Shape: `consul/<datacenter>/<service>`. Source: Emissary.
+pub(crate) fn consul_service(catalogue: &str, service: &str) -> String {
+    format!("{CONSUL}{catalogue}/{service}")
+}
+
 /// Returns the resource name of a namespaced object.
 ///
 /// Shape: `<name>.<namespace>`.

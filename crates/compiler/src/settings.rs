@@ -59,6 +59,10 @@ pub struct Settings {
     /// Whether all labels of a selector must match.
     /// Source: `DISABLE_STRICT_LABEL_SELECTORS`, inverted. Default: true.
     pub strict_label_selectors: bool,
+    /// Folder on the machine of Envoy into which Istio writes a certificate;
+    /// it takes the place of the Secret `istio-certs` of the own namespace.
+    /// Source: `AMBASSADOR_ISTIO_SECRET_DIR`. Default: none.
+    pub istio_secret_dir: Option<String>,
     /// Our auth service (ext_authz over gRPC), used where FilterPolicies exist
     /// and no AuthService object does.
     pub auth: Option<Address>,
@@ -81,6 +85,7 @@ impl Default for Settings {
             resolve_defined_services: false,
             endpoint_routing: true,
             strict_label_selectors: true,
+            istio_secret_dir: None,
             auth: None,
             rate_limit: None,
             challenges: None,

@@ -7,9 +7,11 @@
 
 use tokio::sync::mpsc;
 
+mod consul;
 mod folder;
 mod sink;
 
+pub use consul::{ConsulSettings, consul};
 pub use folder::{DUPLICATE_OBJECT, FolderError, FolderSettings, UNREADABLE, default_state, load};
 pub use sink::{Sink, SinkError};
 

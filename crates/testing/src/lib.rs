@@ -1,6 +1,7 @@
 //! Fakes and real programs for tests.
 
 pub mod ads;
+pub mod consul;
 pub mod envoy;
 pub mod manifests;
 pub mod pebble;

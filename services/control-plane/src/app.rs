@@ -1,12 +1,13 @@
 //! Binds, wires and starts the service.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use nuncio_compiler::Compiler;
 use nuncio_process::{Context, grpc, http};
 use nuncio_source::Event;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
 
 use crate::ads::Ads;
@@ -32,7 +33,7 @@ pub struct Bound {
 /// Starts the service on `events` and returns its real addresses.
 ///
 /// # Errors
-/// When a port cannot be bound.
+/// When a port cannot be bound, or no HTTP client can be made.
 pub async fn start(
     settings: Settings,
     context: &Context,
@@ -70,8 +71,11 @@ pub async fn start(
 
     let told = settings.compiler(admin);
     let compiler = Guarded::new(move || Compiler::new(told.clone()));
-    let intake = Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready);
-    context.tasks.spawn("intake", intake.run(events, news, context.drain.clone()));
+    let (wanted, asked) = watch::channel(BTreeSet::new());
+    let registered = nuncio_source::consul(&settings.consul(), asked, context)?;
+    let intake =
+        Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready, wanted);
+    context.tasks.spawn("intake", intake.run(events, registered, news, context.drain.clone()));
     tracing::info!(%grpc, %admin, "control plane listening");
     Ok(Bound { grpc, admin, fleet, report })
 }

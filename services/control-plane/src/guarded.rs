@@ -5,12 +5,12 @@
 //! takes all objects again; changes that make it panic are narrowed down by
 //! halves and left out, and their objects stay as they were last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use nuncio_api::{Change, Diagnostic, ObjectKey, Severity};
+use nuncio_api::{Change, ConsulService, Diagnostic, ObjectKey, Severity};
 use nuncio_compiler::{Compiler, Delta, ResourceName};
 
 /// Panics in one search before it is given up. Each costs one compilation of
@@ -55,6 +55,8 @@ pub(crate) struct GivenUp(String);
 struct Ledger {
     objects: BTreeMap<ObjectKey, Entry>,
     inputs: BTreeMap<Arc<str>, Change>,
+    /// What registries told.
+    registered: BTreeMap<Arc<str>, Change>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -88,6 +90,13 @@ impl Compile for Compiler {
 impl<C> fmt::Debug for Guarded<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded").field("lost", &self.compiler.is_none()).finish_non_exhaustive()
+    }
+}
+
+impl Guarded<Compiler> {
+    /// Services in Consul that something in effect goes to.
+    pub(crate) fn consul_services(&self) -> BTreeSet<ConsulService> {
+        self.compiler.as_ref().map(Compiler::consul_services).unwrap_or_default()
     }
 }
 
@@ -176,7 +185,7 @@ impl<C: Compile> Guarded<C> {
 
 impl Ledger {
     fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.inputs.is_empty()
+        self.objects.is_empty() && self.inputs.is_empty() && self.registered.is_empty()
     }
 
     fn extend(&mut self, changes: Vec<Change>) {
@@ -193,6 +202,13 @@ impl Ledger {
                 Change::Delete(key) => {
                     self.objects.remove(key);
                 }
+                Change::Registered { service, endpoints: None } => {
+                    self.registered.remove(service);
+                }
+                Change::Registered { service, .. } => {
+                    let service = Arc::clone(service);
+                    self.registered.insert(service, change);
+                }
                 Change::Input { name, findings } if findings.is_empty() => {
                     self.inputs.remove(name);
                 }
@@ -206,7 +222,7 @@ impl Ledger {
 
     fn changes(self) -> Vec<Change> {
         let objects = self.objects.into_values().flat_map(|e| e.good.into_iter().chain(e.broken));
-        objects.chain(self.inputs.into_values()).collect()
+        objects.chain(self.inputs.into_values()).chain(self.registered.into_values()).collect()
     }
 }
 

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use nuncio_api::{Change, ObjectKey};
+use nuncio_api::{Change, ConsulService, ObjectKey};
 use nuncio_compiler::{Compiler, ResourceName, TypeUrl as CompiledType};
 use nuncio_process::{Drain, ReadyGuard};
 use nuncio_source::Event;
 use nuncio_xds::TypeUrl;
 use nuncio_xds::nack::News;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::debounce::Debounce;
 use crate::guarded::{GivenUp, Guarded, Outcome};
@@ -33,6 +33,8 @@ pub(crate) struct Intake {
     /// Taken by the thread that compiles, and given back.
     compiler: Option<(Guarded<Compiler>, Publisher)>,
     debounce: Debounce,
+    /// Services in Consul whose instances are wanted.
+    wanted: watch::Sender<BTreeSet<ConsulService>>,
     synced: bool,
     waiting: Vec<Change>,
     waiting_since: Option<Instant>,
@@ -48,6 +50,7 @@ impl Intake {
         objects: Objects,
         status: crate::health::Snapshot,
         unready: ReadyGuard,
+        wanted: watch::Sender<BTreeSet<ConsulService>>,
     ) -> Self {
         Self {
             fleet,
@@ -57,6 +60,7 @@ impl Intake {
             unready: Some(unready),
             compiler: Some((compiler, Publisher::default())),
             debounce: Debounce::default(),
+            wanted,
             synced: false,
             waiting: Vec::new(),
             waiting_since: None,
@@ -67,6 +71,7 @@ impl Intake {
     pub(crate) async fn run(
         mut self,
         mut events: mpsc::Receiver<Event>,
+        mut registered: mpsc::Receiver<Change>,
         mut news: mpsc::Receiver<News>,
         drain: Drain,
     ) -> anyhow::Result<()> {
@@ -86,6 +91,10 @@ impl Intake {
                     self.hear(heard);
                 }
                 () = timer => self.compile().await?,
+                change = registered.recv() => {
+                    let change = change.context("nobody watches registries any more")?;
+                    self.take(Event::Changes(vec![change]));
+                }
                 event = events.recv() => {
                     let event = event.context("the source of objects has stopped")?;
                     self.take(event);
@@ -138,6 +147,12 @@ impl Intake {
         };
         let (compiler, publisher, outcome, known_bad, compiled_in) =
             tokio::task::spawn_blocking(work).await.context("publishing failed")?;
+        let wanted = compiler.consul_services();
+        self.wanted.send_if_modified(|known| {
+            let differs = *known != wanted;
+            *known = wanted;
+            differs
+        });
         self.compiler = Some((compiler, publisher));
         let now = Instant::now();
         self.debounce.compiled(now);
@@ -228,7 +243,7 @@ fn key(change: &Change) -> Option<ObjectKey> {
     match change {
         Change::Apply { object, .. } => Some(object.key()),
         Change::Broken { key, .. } | Change::Delete(key) => Some(key.clone()),
-        Change::Input { .. } => None,
+        Change::Input { .. } | Change::Registered { .. } => None,
     }
 }
 

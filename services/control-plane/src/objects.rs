@@ -25,7 +25,7 @@ impl Objects {
                 Change::Delete(key) => {
                     objects.remove(key);
                 }
-                Change::Broken { .. } | Change::Input { .. } => {}
+                Change::Broken { .. } | Change::Input { .. } | Change::Registered { .. } => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nuncio_compiler::Address;
-use nuncio_process::{Args, HasArgs, parse_duration};
+use nuncio_process::{Args, HasArgs, Hidden, parse_duration};
 use nuncio_xds::Rules;
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -84,6 +84,13 @@ pub struct Gateway {
         hide_default_value = true
     )]
     pub disable_strict_label_selectors: String,
+    /// Folder on the machine of Envoy into which Istio writes a certificate, the
+    /// Secret `istio-certs` of this namespace.
+    #[arg(long, env = "AMBASSADOR_ISTIO_SECRET_DIR")]
+    pub istio_secret_dir: Option<String>,
+    /// ACL token for Consul.
+    #[arg(long = "consul-token", env = "CONSUL_HTTP_TOKEN", hide_env_values = true)]
+    pub consul_token: Option<Hidden<String>>,
     /// Accepted for Emissary's sake and without effect: changes are never held
     /// back that long.
     #[arg(long, env = "AMBASSADOR_RECONFIG_MAX_DELAY", hide = true)]
@@ -145,6 +152,10 @@ impl Settings {
         SocketAddr::new(self.listen.admin_host, self.listen.admin_port)
     }
 
+    pub(crate) fn consul(&self) -> nuncio_source::ConsulSettings {
+        nuncio_source::ConsulSettings { token: self.gateway.consul_token.clone() }
+    }
+
     pub(crate) fn rules(&self) -> Rules {
         Rules { hold: self.order.xds_hold, grace: self.order.xds_grace, ..Rules::default() }
     }
@@ -164,6 +175,7 @@ impl Settings {
             resolve_defined_services: self.gateway.config_dir.is_some(),
             endpoint_routing: self.gateway.disable_endpoints.is_empty(),
             strict_label_selectors: self.gateway.disable_strict_label_selectors.is_empty(),
+            istio_secret_dir: self.gateway.istio_secret_dir.clone(),
             auth: self.neighbours.auth.clone(),
             rate_limit: self.neighbours.rate_limit.clone(),
             challenges: self.neighbours.challenges.clone(),

@@ -189,7 +189,12 @@ impl Clusters {
 
     /// EDS service names in use of the ports of a Service.
     pub(super) fn eds_of(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Arc<str>> {
-        let first: Arc<str> = names::eds_service(namespace, service, "").into();
+        self.eds_under(names::eds_service(namespace, service, ""))
+    }
+
+    /// EDS service names in use that begin so.
+    pub(super) fn eds_under(&self, first: impl Into<Arc<str>>) -> impl Iterator<Item = &Arc<str>> {
+        let first = first.into();
         let after = self.eds.range(first.clone()..).map(|(name, _)| name);
         after.take_while(move |name| name.starts_with(&*first))
     }

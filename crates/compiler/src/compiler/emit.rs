@@ -9,11 +9,12 @@ use super::encoded::Piece;
 use super::routes::Edits;
 use super::{Compiler, Dirty};
 use crate::envoy;
+use crate::envoy::secret::Text;
 use crate::ir::limits;
 use crate::ir::policies::Policy;
 use crate::ir::route::{Action, AuthOverride, Forward, PathMatch, Route, RouteMatch};
 use crate::ir::scene::{self, RouteTable, Scene};
-use crate::ir::tls_context::{self, SecretName, SecretUse};
+use crate::ir::secret::{self, Anchors, SecretName, SecretUse};
 use crate::{ResourceName, TypeUrl, names};
 
 /// Timeout of a challenge request.
@@ -78,15 +79,20 @@ impl Compiler {
 
     /// Emits endpoint sets of touched Services and of new clusters; removes those
     /// that no cluster asks for any more.
-    pub(super) fn emit_endpoints(&mut self, dirty: &Dirty) {
+    pub(super) fn emit_endpoints(&mut self, scene: &Scene, dirty: &Dirty) {
         let mut touched = self.clusters.drain_eds();
         for (namespace, name) in dirty.services.keys() {
             touched.extend(self.clusters.eds_of(namespace, name).cloned());
         }
+        touched.extend(dirty.registered.iter().cloned());
         for service in touched {
             let resource = ResourceName::new(TypeUrl::ClusterLoadAssignment, service.clone());
             if !self.clusters.uses_eds(&service) {
                 self.published.remove(&resource);
+                continue;
+            }
+            if service.starts_with(names::CONSUL) {
+                self.emit_registered(scene, &service, resource);
                 continue;
             }
             let Some((namespace, name, port)) = parse_eds(&service) else { continue };
@@ -147,7 +153,7 @@ impl Compiler {
             let Some(bytes) = self.secret(name, of) else { continue };
             kept.insert(name.clone());
             let resource = ResourceName::new(TypeUrl::Secret, name.clone());
-            self.published.set(resource, bytes, tls_context::sources(of));
+            self.published.set(resource, bytes, of.sources());
         }
         let filters = self.items.get(&Kind::Filter).into_iter().flat_map(BTreeMap::values);
         let wanted: BTreeSet<SecretName> =
@@ -173,13 +179,20 @@ impl Compiler {
         };
         match of {
             SecretUse::Certificate(at) => {
-                let (chain, key) = tls_context::key_pair(find(at)?)?;
-                Some(envoy::secret::certificate(name, chain, key))
+                let (chain, key) = secret::key_pair(find(at)?)?;
+                Some(envoy::secret::certificate(name, Text::Here(chain), Text::Here(key)))
+            }
+            SecretUse::CertificateFiles { chain, key, .. } => {
+                Some(envoy::secret::certificate(name, Text::File(chain), Text::File(key)))
             }
             SecretUse::Validation { anchors, crl } => {
-                let trusted = tls_context::anchors(find(anchors)?)?;
+                let trusted = match anchors {
+                    Anchors::Authority(at) => Text::Here(secret::authorities(find(at)?)?),
+                    Anchors::Root(at) => Text::Here(secret::root(find(at)?)?),
+                    Anchors::File { path, .. } => Text::File(path),
+                };
                 let crl = match crl {
-                    Some(at) => Some(tls_context::revocations(find(at)?)?),
+                    Some(at) => Some(secret::revocations(find(at)?)?),
                     None => None,
                 };
                 Some(envoy::secret::validation(name, trusted, crl))

@@ -23,6 +23,9 @@ impl Compiler {
                 self.entries.remove(&key);
                 self.mark_broken(key, false, dirty);
             }
+            Change::Registered { service, endpoints } => {
+                self.take_registered(service, endpoints, dirty);
+            }
             Change::Input { name, findings } => {
                 self.reports.set(Subject::Input(name), (Pass::Decode, 0), findings);
             }

@@ -4,15 +4,14 @@
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::ratelimit::v3::RateLimitServiceConfig;
 use envoy_types::pb::envoy::config::rbac::v3 as rbac;
-use envoy_types::pb::envoy::extensions::compression::gzip::compressor::v3::Gzip as GzipLibrary;
 use envoy_types::pb::envoy::extensions::filters::http;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as manager;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::Any;
 
-use super::{any, bool_value, grpc_service, millis, u32_value};
-use crate::ir::http::{AddressRules, Auth, AuthProtocol, Gzip, HttpFilter, RateLimit};
+use super::{any, bool_value, compressor, grpc_service, millis, u32_value};
+use crate::ir::http::{AddressRules, Auth, AuthProtocol, HttpFilter, RateLimit};
 
 /// Name of the CORS filter, also in per-route settings.
 pub(super) const CORS: &str = "envoy.filters.http.cors";
@@ -33,7 +32,7 @@ pub(super) fn emit(filter: &HttpFilter) -> manager::HttpFilter {
             ("envoy.filters.http.grpc_stats", grpc_stats(services, *all_methods, *upstream))
         }
         HttpFilter::Lua(code) => ("envoy.filters.http.lua", lua(code)),
-        HttpFilter::Gzip(settings) => ("envoy.filters.http.gzip", gzip(settings)),
+        HttpFilter::Compressor(settings) => compressor::emit(settings),
         HttpFilter::Buffer { max_bytes } => (
             "envoy.filters.http.buffer",
             any(&http::buffer::v3::Buffer { max_request_bytes: u32_value(*max_bytes) }),
@@ -85,35 +84,6 @@ fn lua(code: &str) -> Any {
     any(&http::lua::v3::Lua {
         default_source_code: Some(core::DataSource {
             specifier: Some(core::data_source::Specifier::InlineString(code.to_owned())),
-            ..Default::default()
-        }),
-        ..Default::default()
-    })
-}
-
-#[allow(deprecated, reason = "its successor is unknown to the oldest Envoy served")]
-fn gzip(settings: &Gzip) -> Any {
-    use http::compressor::v3::compressor::{CommonDirectionConfig, ResponseDirectionConfig};
-    let library = GzipLibrary {
-        memory_level: settings.memory_level.and_then(u32_value),
-        compression_level: settings.level,
-        compression_strategy: settings.strategy,
-        window_bits: settings.window_bits.and_then(u32_value),
-        ..Default::default()
-    };
-    any(&http::compressor::v3::Compressor {
-        compressor_library: Some(core::TypedExtensionConfig {
-            name: "envoy.compression.gzip.compressor".to_owned(),
-            typed_config: Some(any(&library)),
-        }),
-        response_direction_config: Some(ResponseDirectionConfig {
-            common_config: Some(CommonDirectionConfig {
-                min_content_length: settings.min_content_length.and_then(u32_value),
-                content_type: settings.content_types.clone(),
-                ..Default::default()
-            }),
-            disable_on_etag_header: settings.disable_on_etag_header,
-            remove_accept_encoding_header: settings.remove_accept_encoding_header,
             ..Default::default()
         }),
         ..Default::default()

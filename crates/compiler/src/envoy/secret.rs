@@ -22,21 +22,30 @@ struct SourceEntry {
     value: Option<core::DataSource>,
 }
 
+/// Where Envoy takes a text from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Text<'a> {
+    /// It stands in the message.
+    Here(&'a [u8]),
+    /// A file on the machine of Envoy, which watches it.
+    File(&'a str),
+}
+
 /// Encodes a certificate chain with its key, both PEM.
-pub(crate) fn certificate(name: &str, chain: &[u8], key: &[u8]) -> Vec<u8> {
+pub(crate) fn certificate(name: &str, chain: Text<'_>, key: Text<'_>) -> Vec<u8> {
     let certificate = pb::TlsCertificate {
-        certificate_chain: Some(inline(chain)),
-        private_key: Some(inline(key)),
+        certificate_chain: Some(source(chain)),
+        private_key: Some(source(key)),
         ..Default::default()
     };
     secret(name, pb::secret::Type::TlsCertificate(certificate))
 }
 
 /// Encodes trust anchors and revocation lists, both PEM.
-pub(crate) fn validation(name: &str, anchors: &[u8], crl: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn validation(name: &str, anchors: Text<'_>, crl: Option<&[u8]>) -> Vec<u8> {
     let context = pb::CertificateValidationContext {
-        trusted_ca: Some(inline(anchors)),
-        crl: crl.map(inline),
+        trusted_ca: Some(source(anchors)),
+        crl: crl.map(|crl| source(Text::Here(crl))),
         ..Default::default()
     };
     secret(name, pb::secret::Type::ValidationContext(context))
@@ -47,7 +56,7 @@ pub(crate) fn generic(name: &str, data: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut encoded = pb::Secret { name: name.to_owned(), r#type: None }.encode_to_vec();
     let mut body = Vec::new();
     for (key, value) in data {
-        let entry = SourceEntry { key: key.clone(), value: Some(inline(value)) };
+        let entry = SourceEntry { key: key.clone(), value: Some(source(Text::Here(value))) };
         append_message(SECRETS, &entry, &mut body);
     }
     append_encoded(GENERIC_SECRET, &body, &mut encoded);
@@ -58,9 +67,13 @@ fn secret(name: &str, kind: pb::secret::Type) -> Vec<u8> {
     pb::Secret { name: name.to_owned(), r#type: Some(kind) }.encode_to_vec()
 }
 
-fn inline(bytes: &[u8]) -> core::DataSource {
+fn source(text: Text<'_>) -> core::DataSource {
+    use core::data_source::Specifier;
     core::DataSource {
-        specifier: Some(core::data_source::Specifier::InlineBytes(bytes.to_vec())),
+        specifier: Some(match text {
+            Text::Here(bytes) => Specifier::InlineBytes(bytes.to_vec()),
+            Text::File(path) => Specifier::Filename(path.to_owned()),
+        }),
         ..Default::default()
     }
 }

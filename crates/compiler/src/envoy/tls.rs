@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as pb;
 use envoy_types::pb::google::protobuf::Any;
 
 use super::{ads, any, bool_value};
-use crate::ir::tls::{Common, DownstreamTls, Identity, Parameters, Trust, UpstreamTls, Version};
+use crate::ir::tls::{Common, DownstreamTls, Parameters, UpstreamTls, Version};
 
 const TLS: &str = "envoy.transport_sockets.tls";
 const QUIC: &str = "envoy.transport_sockets.quic";
@@ -57,47 +57,20 @@ fn socket(name: &str, config: Any) -> core::TransportSocket {
 
 fn common(common: &Common) -> pb::CommonTlsContext {
     use pb::common_tls_context::ValidationContextType;
-    let mut context = pb::CommonTlsContext {
+    pb::CommonTlsContext {
         tls_params: parameters(&common.parameters),
         alpn_protocols: common.alpn.clone(),
-        validation_context_type: common.trust.as_ref().map(|trust| match trust {
-            Trust::Secret(name) => {
-                ValidationContextType::ValidationContextSdsSecretConfig(sds(name))
-            }
-            Trust::File(path) => {
-                ValidationContextType::ValidationContext(pb::CertificateValidationContext {
-                    trusted_ca: Some(file(path)),
-                    ..Default::default()
-                })
-            }
-        }),
+        tls_certificate_sds_secret_configs: common.identity.iter().map(|name| sds(name)).collect(),
+        validation_context_type: common
+            .trust
+            .as_ref()
+            .map(|name| ValidationContextType::ValidationContextSdsSecretConfig(sds(name))),
         ..Default::default()
-    };
-    match &common.identity {
-        Some(Identity::Secret(name)) => {
-            context.tls_certificate_sds_secret_configs = vec![sds(name)];
-        }
-        Some(Identity::Files { chain, key }) => {
-            context.tls_certificates = vec![pb::TlsCertificate {
-                certificate_chain: Some(file(chain)),
-                private_key: Some(file(key)),
-                ..Default::default()
-            }];
-        }
-        None => {}
     }
-    context
 }
 
 fn sds(name: &str) -> pb::SdsSecretConfig {
     pb::SdsSecretConfig { name: name.to_owned(), sds_config: ads() }
-}
-
-fn file(path: &str) -> core::DataSource {
-    core::DataSource {
-        specifier: Some(core::data_source::Specifier::Filename(path.to_owned())),
-        ..Default::default()
-    }
 }
 
 fn parameters(parameters: &Parameters) -> Option<pb::TlsParameters> {

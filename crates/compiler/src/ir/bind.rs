@@ -5,62 +5,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nuncio_api as api;
-use nuncio_api::{Diagnostic, Kind, ObjectKey, SecurityModel, Spec, StackProtocol};
+use nuncio_api::{Diagnostic, Kind, ObjectKey, SecurityModel, StackProtocol};
 
+use super::glob;
 use super::host::{Host, Insecure};
 use super::http::HttpSettings;
-use super::item::Item;
 use super::listener::{Chain, Content, HttpChain, Listener, ListenerFilter, TcpChain, Transport};
-use super::scene::{Input, Profile, RouteTable, VirtualHost};
+use super::scene::{Input, Profile, RouteTable, VirtualHost, labels_match};
 use super::tcp::TcpGroup;
 use super::tls::DownstreamTls;
 use crate::names;
+
+mod port;
+
+use port::Port;
 
 /// Listeners with their sources, and the routes of their chains.
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
     pub(crate) listeners: Vec<(Listener, Vec<ObjectKey>)>,
     pub(crate) tables: Vec<RouteTable>,
-}
-
-/// A Listener object, read.
-struct Port<'a> {
-    item: Option<&'a Item>,
-    /// Made for the Hosts that name it as their additional port.
-    additional: bool,
-    name: Arc<str>,
-    address: IpAddr,
-    port: u16,
-    stack: Vec<StackProtocol>,
-    security: SecurityModel,
-    spec: api::Listener,
-}
-
-impl Port<'_> {
-    fn has(&self, protocol: StackProtocol) -> bool {
-        self.stack.contains(&protocol)
-    }
-
-    fn udp(&self) -> bool {
-        self.has(StackProtocol::Udp)
-    }
-
-    fn identity(&self) -> (bool, IpAddr, u16) {
-        (self.udp(), self.address, self.port)
-    }
-
-    fn stat_prefix(&self) -> String {
-        if let Some(prefix) = &self.spec.stats_prefix {
-            return prefix.clone();
-        }
-        let transport = if self.udp() { "udp" } else { "tcp" };
-        match (self.has(StackProtocol::Tls), self.has(StackProtocol::Http)) {
-            (true, true) => "ingress_https".to_owned(),
-            (false, true) => "ingress_http".to_owned(),
-            (true, false) => format!("ingress_tls_{}", self.port),
-            (false, false) => format!("ingress_{transport}_{}", self.port),
-        }
-    }
 }
 
 /// Binds Hosts and TCPMappings to Listeners.
@@ -73,7 +37,7 @@ pub(crate) fn listeners(
 ) -> Bound {
     let mut ports: Vec<Port<'_>> = Vec::new();
     for item in input.of(Kind::Listener) {
-        let Some(port) = read(item, input, findings) else { continue };
+        let Some(port) = port::read(item, input, findings) else { continue };
         if ports.iter().any(|other| other.identity() == port.identity()) {
             findings.push(item.error(
                 "listener-port-conflict",
@@ -89,10 +53,10 @@ pub(crate) fn listeners(
     for group in tcp {
         let identity = (false, group.address, group.port);
         if ports.iter().all(|port| port.identity() != identity) {
-            ports.push(synthetic(group));
+            ports.push(port::synthetic(group));
         }
     }
-    additional_ports(input, hosts, &mut ports, findings);
+    port::additional(input, hosts, &mut ports, findings);
     let http3: BTreeSet<(IpAddr, u16)> = ports
         .iter()
         .filter(|port| port.udp() && port.has(StackProtocol::Http))
@@ -105,141 +69,6 @@ pub(crate) fn listeners(
         binder.bind(hosts, tcp, &mut bound);
     }
     bound
-}
-
-/// Adds a cleartext port for each `additionalPort` that no Listener has; a
-/// Listener on it takes Hosts by its own binding.
-fn additional_ports(
-    input: &Input<'_>,
-    hosts: &[Host],
-    ports: &mut Vec<Port<'_>>,
-    findings: &mut Vec<Diagnostic>,
-) {
-    let address = input.settings.bind_address;
-    for host in hosts {
-        let Some(number) = host.additional_port else { continue };
-        let known = ports.iter().find(|port| port.identity() == (false, address, number));
-        match known {
-            Some(port) if port.item.is_none() && !port.additional => {
-                findings.push(host.item.error(
-                    "additional-port-taken",
-                    "spec.requestPolicy.insecure.additionalPort",
-                    format!("port {number} is a TCPMapping's; the Host does not answer on it"),
-                    "give another port",
-                ));
-            }
-            Some(_) => {}
-            None => ports.push(Port {
-                item: None,
-                additional: true,
-                name: format!("listener-{address}-{number}").into(),
-                address,
-                port: number,
-                stack: vec![StackProtocol::Http, StackProtocol::Tcp],
-                // Whatever a client claims in a header, this port is cleartext.
-                security: SecurityModel::Insecure,
-                spec: api::Listener::default(),
-            }),
-        }
-    }
-}
-
-fn read<'a>(item: &'a Item, input: &Input<'_>, findings: &mut Vec<Diagnostic>) -> Option<Port<'a>> {
-    let Spec::Listener(spec) = &item.object.spec else { return None };
-    let mut error = |code, field: &str, message: &str, remedy| {
-        findings.push(item.error(code, field, message, remedy));
-    };
-    let Ok(number @ 1..) = u16::try_from(spec.port) else {
-        error("invalid-port", "spec.port", "is no port", "give a number from 1 to 65535");
-        return None;
-    };
-    if spec.protocol.is_some() && !spec.protocol_stack.is_empty() {
-        error(
-            "protocol-and-stack",
-            "spec.protocol",
-            "protocol and protocolStack are both set; protocolStack is in effect",
-            "remove one of them",
-        );
-    }
-    let stack = stack(spec);
-    let last_is_transport = matches!(stack.last(), Some(StackProtocol::Tcp | StackProtocol::Udp));
-    let udp_without_http =
-        stack.contains(&StackProtocol::Udp) && !stack.contains(&StackProtocol::Http);
-    if !last_is_transport || udp_without_http {
-        error(
-            "invalid-protocol-stack",
-            "spec.protocolStack",
-            "the Listener is not in effect: its stack must end with TCP or UDP, and UDP needs HTTP",
-            "set protocol to HTTP, HTTPS, TCP or TLS",
-        );
-        return None;
-    }
-    if spec.host_binding.is_none() || spec.security_model.is_none() {
-        error(
-            "incomplete-listener",
-            "spec",
-            "securityModel and hostBinding in body is required",
-            "set both",
-        );
-        return None;
-    }
-    let binding = spec.host_binding.as_ref();
-    if binding.and_then(|b| b.namespace.as_ref()).and_then(|n| n.from)
-        == Some(api::NamespaceFrom::Selector)
-    {
-        error(
-            "namespace-selector-not-supported",
-            "spec.hostBinding.namespace.from",
-            "SELECTOR is not supported; SELF is in effect",
-            "use SELF or ALL",
-        );
-    }
-    Some(Port {
-        item: Some(item),
-        additional: false,
-        name: names::dotted(item.name(), item.namespace()).into(),
-        address: input.settings.bind_address,
-        port: number,
-        stack,
-        security: spec.security_model.unwrap_or(SecurityModel::Xfp),
-        spec: (**spec).clone(),
-    })
-}
-
-fn stack(spec: &api::Listener) -> Vec<StackProtocol> {
-    use StackProtocol::{Http, Proxy, Tcp, Tls, Udp};
-    use api::ListenerProtocol as Protocol;
-    if !spec.protocol_stack.is_empty() {
-        return spec.protocol_stack.clone();
-    }
-    match spec.protocol {
-        Some(Protocol::Http) => vec![Http, Tcp],
-        Some(Protocol::Https) => vec![Tls, Http, Tcp],
-        Some(Protocol::HttpProxy) => vec![Proxy, Http, Tcp],
-        Some(Protocol::HttpsProxy) => vec![Tls, Proxy, Http, Tcp],
-        Some(Protocol::Tcp) => vec![Tcp],
-        Some(Protocol::Tls) => vec![Tls, Tcp],
-        Some(Protocol::Udp) => vec![Udp],
-        None => Vec::new(),
-    }
-}
-
-fn synthetic(group: &TcpGroup) -> Port<'static> {
-    let tls = group.host.is_some();
-    Port {
-        item: None,
-        additional: false,
-        name: format!("listener-{}-{}", group.address, group.port).into(),
-        address: group.address,
-        port: group.port,
-        stack: if tls {
-            vec![StackProtocol::Tls, StackProtocol::Tcp]
-        } else {
-            vec![StackProtocol::Tcp]
-        },
-        security: SecurityModel::Secure,
-        spec: api::Listener::default(),
-    }
 }
 
 /// Makes the chains of one Listener.
@@ -256,19 +85,19 @@ impl Binder<'_, '_> {
         let port = self.port;
         let mut sources: Vec<ObjectKey> =
             port.item.iter().map(|item| (*item.id.source).clone()).collect();
-        let mut chains = self.tcp_chains(tcp, &mut sources);
+        let http = port.has(StackProtocol::Http);
+        let considered: Vec<&Host> =
+            hosts.iter().filter(|host| http && self.considers(host)).collect();
+        sources.extend(considered.iter().map(|host| (*host.id().source).clone()));
+        let cleartext = if port.udp() { BTreeMap::new() } else { self.cleartext(&considered) };
+        let mut chains = self.tcp_chains(tcp, !cleartext.is_empty(), &mut sources);
         let taken: BTreeSet<String> =
             chains.iter().flat_map(|chain| chain.server_names.clone()).collect();
-        let whole_port = chains.iter().any(|chain| chain.server_names.is_empty());
-        if port.has(StackProtocol::Http) {
-            let considered: Vec<&Host> = hosts.iter().filter(|host| self.considers(host)).collect();
-            sources.extend(considered.iter().map(|host| (*host.id().source).clone()));
-            if port.has(StackProtocol::Tls) || port.udp() {
-                self.tls_chains(&considered, &taken, &mut chains, bound);
-            }
-            if !port.udp() && !whole_port {
-                self.cleartext_chain(&considered, hosts, &mut chains, bound);
-            }
+        if port.has(StackProtocol::Tls) || port.udp() {
+            self.tls_chains(&considered, &taken, &mut chains, bound);
+        }
+        if !cleartext.is_empty() {
+            self.cleartext_chain(&cleartext, hosts, &mut chains, bound);
         }
         if chains.is_empty() {
             if let Some(item) = port.item {
@@ -320,30 +149,38 @@ impl Binder<'_, '_> {
         let Some(item) = self.port.item else { return false };
         let all = binding.namespace.as_ref().and_then(|namespace| namespace.from)
             == Some(api::NamespaceFrom::All);
-        // A made-up Host belongs to everybody.
-        let made_up =
-            host.item.object.origin == api::Origin::default() && host.item.name() == "default-host";
-        if !all && !made_up && host.item.namespace() != item.namespace() {
+        if !all && !host.is_made_up() && host.item.namespace() != item.namespace() {
             return false;
         }
         let Some(selector) = &binding.selector else { return true };
         let labels = &host.item.meta().labels;
-        let mut pairs =
-            selector.match_labels.iter().map(|(key, value)| labels.get(key) == Some(value));
-        if self.input.settings.strict_label_selectors || selector.match_labels.is_empty() {
-            pairs.all(|holds| holds)
-        } else {
-            pairs.any(|holds| holds)
-        }
+        labels_match(self.input.settings.strict_label_selectors, &selector.match_labels, labels)
     }
 
-    fn tcp_chains(&self, tcp: &[TcpGroup], sources: &mut Vec<ObjectKey>) -> Vec<Chain> {
+    /// `cleartext`: Hosts answer cleartext here, so nobody can have all of it.
+    fn tcp_chains(
+        &mut self,
+        tcp: &[TcpGroup],
+        cleartext: bool,
+        sources: &mut Vec<ObjectKey>,
+    ) -> Vec<Chain> {
         let here = |group: &&TcpGroup| {
             !self.port.udp() && group.address == self.port.address && group.port == self.port.port
         };
         let mut chains = Vec::new();
         for group in tcp.iter().filter(here) {
-            sources.extend(group.sources.iter().cloned());
+            if cleartext && group.host.is_none() {
+                self.findings.extend(group.members.iter().map(|item| {
+                    item.error(
+                        "tcp-port-taken",
+                        "spec.port",
+                        format!("Hosts answer cleartext on {}; nothing is served", self.port.name),
+                        "give another port, or a host to choose by its server name",
+                    )
+                }));
+                continue;
+            }
+            sources.extend(group.members.iter().map(|item| (*item.id.source).clone()));
             chains.push(Chain {
                 name: format!("tcphost-{}", group.name),
                 transport: if group.host.is_some() { Transport::Tls } else { Transport::Any },
@@ -414,16 +251,10 @@ impl Binder<'_, '_> {
         }
     }
 
-    /// One chain for everything that is not TLS.
-    fn cleartext_chain(
-        &self,
-        hosts: &[&Host],
-        all: &[Host],
-        chains: &mut Vec<Chain>,
-        bound: &mut Bound,
-    ) {
-        let mut by_domain: BTreeMap<String, &Host> = BTreeMap::new();
-        for host in hosts {
+    /// Hosts that answer cleartext, by domain.
+    fn cleartext<'h>(&self, hosts: &[&'h Host]) -> BTreeMap<String, &'h Host> {
+        let mut by_domain = BTreeMap::new();
+        for &host in hosts {
             let rejected =
                 self.port.security == SecurityModel::Insecure && host.insecure == Insecure::Reject;
             if !rejected || host.acme {
@@ -431,9 +262,17 @@ impl Binder<'_, '_> {
                 by_domain.insert(host.hostname.to_ascii_lowercase(), host);
             }
         }
-        if by_domain.is_empty() {
-            return;
-        }
+        by_domain
+    }
+
+    /// One chain for everything that is not TLS.
+    fn cleartext_chain(
+        &self,
+        by_domain: &BTreeMap<String, &Host>,
+        all: &[Host],
+        chains: &mut Vec<Chain>,
+        bound: &mut Bound,
+    ) {
         let routes: Arc<str> = format!("{}-http", self.port.name).into();
         let tls = self.port.has(StackProtocol::Tls);
         chains.push(Chain {
@@ -505,8 +344,10 @@ impl Binder<'_, '_> {
     }
 
     fn profile(&self, host: &Host, tls: bool) -> Profile {
-        let believed =
-            self.settings.use_remote_address && self.port.spec.l7_depth.unwrap_or(0) == 0;
+        // Who speaks PROXY may speak for another connection than this one.
+        let believed = self.settings.use_remote_address
+            && self.port.spec.l7_depth.unwrap_or(0) == 0
+            && !self.port.has(StackProtocol::Proxy);
         let security = match self.port.security {
             // Envoy then overwrites the header by what the connection is, so
             // each chain needs one half of the routes only.
@@ -534,8 +375,7 @@ impl Binder<'_, '_> {
 }
 
 fn sni_fault(sni: &str, taken: &BTreeSet<String>) -> Option<&'static str> {
-    let tail = sni.strip_prefix("*.").unwrap_or(sni);
-    if sni != "*" && tail.contains('*') {
+    if sni != "*" && !glob::is_server_name(sni) {
         return Some("only `*` and `*.` at the front are possible with TLS");
     }
     taken.contains(sni).then_some("a TCPMapping has this server name")

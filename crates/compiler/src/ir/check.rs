@@ -10,7 +10,7 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, IpRule, Severity, Spec};
 
 use super::item::Item;
-use super::{inert, limits, syntax, tls_context, upstream};
+use super::{inert, limits, syntax, upstream};
 
 /// Returns everything wrong with an object; with an error among it the object
 /// cannot be used.
@@ -376,7 +376,7 @@ impl Checker<'_> {
         if secret.kind != "kubernetes.io/tls" {
             return;
         }
-        if tls_context::key_pair(secret).is_none() {
+        if super::secret::key_pair(secret).is_none() {
             self.error(
                 "invalid-tls-secret",
                 "data",

@@ -133,11 +133,14 @@ impl Services {
         let wanted = backing.endpoint_ports(port);
         let subsets = backing.subsets();
         let found = gather(&subsets, |number, name| wanted.matches(number, name));
-        if found.is_empty() && wanted.only {
+        if !found.is_empty() {
+            return found;
+        }
+        if wanted.only {
             // A Service of one port means every port of its endpoints.
             return gather(&subsets, |_, _| true);
         }
-        found
+        gather(&subsets, |number, _| wanted.targets.contains(&number))
     }
 
     /// Returns the objects that one Service's endpoints are made of, sorted.
@@ -178,6 +181,8 @@ fn gather(subsets: &[Subset], takes: impl Fn(u16, &str) -> bool) -> BTreeSet<(St
 struct Wanted {
     numbers: BTreeSet<u16>,
     names: BTreeSet<String>,
+    /// Numbers that count where no name does: endpoints written by hand.
+    targets: BTreeSet<u16>,
     /// Whether the port is the only one of its Service.
     only: bool,
 }
@@ -217,6 +222,15 @@ impl Backing {
                 // The name is the tie; numbers could belong to another port.
                 Some(name) if ports.len() > 1 => {
                     wanted.names.insert(name.clone());
+                    match &candidate.target_port {
+                        Some(PortRef::Name(target)) => {
+                            wanted.names.insert(target.clone());
+                        }
+                        Some(PortRef::Number(target)) => {
+                            wanted.targets.extend(u16::try_from(*target).ok());
+                        }
+                        None => wanted.targets.extend(u16::try_from(candidate.port).ok()),
+                    }
                 }
                 _ => match &candidate.target_port {
                     Some(PortRef::Name(name)) => {

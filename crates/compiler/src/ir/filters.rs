@@ -7,16 +7,18 @@ use nuncio_api::{Kind, ObjectKey, Spec};
 
 use super::cluster::{Balance, Cluster, Discovery, Family, HeaderCase, NameParts};
 use super::defaults;
-use super::endpoints::Defined;
+use super::discovery::{self, Request};
 use super::http::{HttpFilter, HttpSettings};
 use super::item::Item;
-use super::mapping::{Target, split_service};
-use super::scene::{Input, Notes, Origination, Resolver, Stage};
+use super::mapping::Target;
+use super::resolver::Resolver;
+use super::scene::{Input, Notes, Origination, Stage};
 use super::service::{Scheme, Service};
 use super::tls::UpstreamTls;
 use crate::{Address, names};
 
 mod auth;
+pub(crate) mod compression;
 mod module;
 mod observe;
 mod rate_limit;
@@ -81,7 +83,15 @@ impl Plugin<'_> {
             ));
             return None;
         }
-        if !stage.defaults.own_namespace_resolution {
+        let resolver = match discovery::resolver(self.item, &service, None, stage) {
+            Ok(resolver) => resolver,
+            Err(finding) => {
+                notes.findings.push(finding);
+                return None;
+            }
+        };
+        let consul = matches!(resolver, Resolver::Consul(_));
+        if !consul && !stage.defaults.own_namespace_resolution {
             service.qualify(self.item.namespace(), &stage.namespace);
         }
         let tls = match self.tls.map(|name| (name, stage.contexts.get(name))) {
@@ -99,23 +109,35 @@ impl Plugin<'_> {
         };
         let family = Family::of(stage.defaults.enable_ipv4, stage.defaults.enable_ipv6);
         let port = service.port_or_default(tls.is_some());
-        let namespace = self.item.namespace();
-        let discovery =
-            plugin_discovery(&service, port, namespace, None, family, input, stage, notes);
+        let request = Request {
+            item: self.item,
+            field: self.field,
+            service: &service,
+            port,
+            resolver,
+            family,
+            logical: false,
+            respect_ttl: false,
+        };
+        let found = discovery::discover(&request, stage, input.services, &mut notes.findings);
+        notes.depends_on.extend(found.depends_on);
         let text = service.text();
         let name = NameParts {
             marker: Some(self.marker),
             service: &text,
             tls: tls.is_some(),
             context: self.tls.filter(|_| service.scheme.is_none()),
-            namespace,
+            namespace: self.item.namespace(),
             ..Default::default()
         }
         .full_name();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let uri = format!("{scheme}://{}:{port}", service.bracketed());
         let stat = self.stats_name.map_or_else(|| names::sanitise(&text), str::to_owned);
-        Some(Plugged { target: Target::new(name, cluster(discovery, stat, tls, self.http2)), uri })
+        Some(Plugged {
+            target: Target::new(name, cluster(found.discovery, stat, tls, self.http2)),
+            uri,
+        })
     }
 }
 
@@ -159,48 +181,6 @@ fn built_in(name: &str, address: &Address, http2: bool) -> Target {
 /// Identity under which built-in clusters are accounted.
 fn built_in_source(kind: Kind, namespace: &str) -> ObjectKey {
     ObjectKey::new(kind, namespace, "nuncio")
-}
-
-/// Finds the endpoints of a service that no Mapping names.
-#[allow(clippy::too_many_arguments, reason = "all of them decide about the endpoints")]
-pub(crate) fn plugin_discovery(
-    service: &Service,
-    port: u16,
-    namespace: &str,
-    resolver: Option<&str>,
-    family: Family,
-    input: &Input<'_>,
-    stage: &Stage,
-    notes: &mut Notes,
-) -> Discovery {
-    let dns = |host: &str| Discovery::Dns {
-        host: host.to_owned(),
-        port,
-        logical: false,
-        respect_ttl: false,
-        family,
-    };
-    if service.is_ip() || service.host == "localhost" {
-        return dns(&service.host);
-    }
-    let (name, namespace) = split_service(&service.host, namespace, stage);
-    let eds = || Discovery::Eds {
-        service: names::eds_service(namespace, name, &port.to_string()).into(),
-    };
-    let wanted = resolver.and_then(|name| stage.resolvers.get(name)).copied();
-    match wanted.unwrap_or(Resolver::Service) {
-        Resolver::Endpoint if stage.endpoint_routing => eds(),
-        Resolver::Consul => Discovery::Closed,
-        _ if stage.resolve_defined_services => {
-            notes.depends_on.insert((namespace.to_owned(), name.to_owned()));
-            match input.services.defined(namespace, name) {
-                Defined::Endpoints => eds(),
-                Defined::External(target) => dns(target),
-                Defined::No => dns(&service.host),
-            }
-        }
-        _ => dns(&service.host),
-    }
 }
 
 /// Whether the first item of a list is alone; later ones get an error.

@@ -30,6 +30,13 @@ pub(crate) fn is_glob(glob: &str) -> bool {
     glob.starts_with('*') || glob.ends_with('*')
 }
 
+/// Returns whether TLS can choose by the glob: a whole name, or `*.` and a
+/// name. Source: Envoy `FilterChainMatch.server_names`.
+pub(crate) fn is_server_name(glob: &str) -> bool {
+    let tail = glob.strip_prefix("*.").unwrap_or(glob);
+    !tail.is_empty() && !tail.contains('*')
+}
+
 /// Returns whether some host name could match both globs.
 ///
 /// Symmetric and case-sensitive; ports are ordinary text; `*` eats one or more

@@ -134,7 +134,7 @@ pub(crate) enum HttpFilter {
     GrpcWeb,
     GrpcStats { services: Vec<(String, Vec<String>)>, all_methods: bool, upstream: bool },
     Lua(String),
-    Gzip(Gzip),
+    Compressor(Compressor),
     Buffer { max_bytes: u32 },
     Rbac(AddressRules),
     Cors,
@@ -143,19 +143,24 @@ pub(crate) enum HttpFilter {
     Router { suppress_envoy_headers: bool },
 }
 
-/// Compression of responses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Gzip {
-    pub(crate) memory_level: Option<u32>,
+/// Compression of responses by one encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compressor {
+    pub(crate) encoding: Encoding,
+    /// Goes before those of lower rank where a client accepts several alike.
+    pub(crate) preferred: bool,
     pub(crate) min_content_length: Option<u32>,
-    /// Number of Envoy's `CompressionLevel`.
-    pub(crate) level: i32,
-    /// Number of Envoy's `CompressionStrategy`.
-    pub(crate) strategy: i32,
-    pub(crate) window_bits: Option<u32>,
     pub(crate) content_types: Vec<String>,
     pub(crate) disable_on_etag_header: bool,
     pub(crate) remove_accept_encoding_header: bool,
+}
+
+/// An encoding with its settings; words as Envoy's numbers of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Gzip { memory_level: Option<u32>, level: i32, strategy: i32, window_bits: Option<u32> },
+    Brotli { quality: Option<u32>, mode: i32, window_bits: Option<u32> },
+    Zstd { level: Option<u32>, strategy: i32, checksum: bool },
 }
 
 /// `ip_allow` or `ip_deny`.

@@ -4,6 +4,7 @@
 use nuncio_api as api;
 use nuncio_api::{Diagnostic, Spec};
 
+use super::filters::compression::unknown_words;
 use super::item::Item;
 
 /// A field, whether it is given, and what to do instead.
@@ -43,9 +44,7 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
             found.extend(said(item, "spec.", &[("tag_headers", tags, "use custom_tags alone")]));
             found
         }
-        Spec::TlsContext(spec) => {
-            said(item, "spec.", &[redirect_cleartext(spec.redirect_cleartext_from)])
-        }
+        Spec::TlsContext(spec) => said(item, "spec.", &tls_context(spec)),
         Spec::Host(spec) => {
             let tls = spec.tls.clone().unwrap_or_default();
             let mut found = said(item, "spec.tls.", &host_tls(&tls));
@@ -74,7 +73,7 @@ fn said(item: &Item, before: &str, settings: &[Setting]) -> Vec<Diagnostic> {
 fn module(config: &api::AmbassadorModule) -> Vec<Setting> {
     let request_time =
         config.buffer.as_ref().is_some_and(|buffer| buffer.max_request_time.is_some());
-    vec![
+    let mut settings = vec![
         ("use_proxy_proto", config.use_proxy_proto.is_some(), "use protocolStack of a Listener"),
         (
             "x_forwarded_proto_redirect",
@@ -97,7 +96,9 @@ fn module(config: &api::AmbassadorModule) -> Vec<Setting> {
         ("debug_mode", config.debug_mode.is_some(), REMOVE),
         ("runtime_flags", !config.runtime_flags.is_empty(), "set them in the bootstrap"),
         ("buffer.max_request_time", request_time, REMOVE),
-    ]
+    ];
+    settings.extend(unknown_words(config));
+    settings
 }
 
 /// Each driver heeds settings of its own.
@@ -142,6 +143,21 @@ fn deprecated_selector(spec: &api::Host) -> Setting {
     let labels = spec.mapping_selector.as_ref().is_some_and(|s| !s.match_labels.is_empty());
     let differs = spec.selector.is_some() && spec.selector != spec.mapping_selector;
     ("selector", labels && differs, "use mappingSelector alone")
+}
+
+/// Files stand back where a Secret holds the same.
+fn tls_context(spec: &api::TlsContext) -> Vec<Setting> {
+    let (secret, authorities) = (spec.secret.is_some(), spec.ca_secret.is_some());
+    vec![
+        redirect_cleartext(spec.redirect_cleartext_from),
+        ("cert_chain_file", secret && spec.cert_chain_file.is_some(), "use secret alone"),
+        ("private_key_file", secret && spec.private_key_file.is_some(), "use secret alone"),
+        (
+            "cacert_chain_file",
+            authorities && spec.cacert_chain_file.is_some(),
+            "use ca_secret alone",
+        ),
+    ]
 }
 
 fn redirect_cleartext(port: Option<u32>) -> Setting {

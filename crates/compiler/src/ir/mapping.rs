@@ -8,11 +8,13 @@ use sha1::{Digest, Sha1};
 
 use super::cluster::{Balance, Cluster, Discovery, Family, NameParts};
 use super::defaults::LoadBalancer;
-use super::endpoints::{Defined, Services};
+use super::discovery::{self, Request};
+use super::endpoints::Services;
 use super::glob;
 use super::item::Item;
+use super::resolver::Resolver;
 use super::route::{NamedMatch, PathMatch, RouteMatch, TextMatch};
-use super::scene::{Origination, Resolver, Stage};
+use super::scene::{Origination, Stage};
 use super::service::{Scheme, Service};
 use super::{tls::UpstreamTls, upstream};
 use crate::names;
@@ -119,17 +121,14 @@ pub(crate) fn parse(
             "write it as [scheme://]host[:port]",
         ));
     }
-    let name = spec.resolver.as_deref().unwrap_or(&stage.defaults.resolver);
-    let Some(resolver) = stage.resolvers.get(name) else {
-        findings.push(item.error(
-            "unknown-resolver",
-            "spec.resolver",
-            format!("resolver `{name}` does not exist or is not usable"),
-            "name an existing resolver, or leave the field out",
-        ));
-        return (None, findings);
+    let resolver = match discovery::resolver(item, &service, spec.resolver.as_deref(), stage) {
+        Ok(resolver) => resolver,
+        Err(finding) => {
+            findings.push(finding);
+            return (None, findings);
+        }
     };
-    if *resolver != Resolver::Consul && !stage.defaults.own_namespace_resolution {
+    if !matches!(resolver, Resolver::Consul(_)) && !stage.defaults.own_namespace_resolution {
         service.qualify(item.namespace(), &stage.namespace);
     }
     let Ok(load_balancer) = load_balancer(item, spec, stage, resolver, &mut findings) else {
@@ -425,8 +424,22 @@ fn target(
     let discovery = match &tls {
         Err(()) => Discovery::Closed,
         Ok(_) => {
-            let request = Request { port, family, resolver };
-            discovery(mapping, spec, stage, &request, services, findings)
+            let request = Request {
+                item: &mapping.item,
+                field: "spec.service",
+                service: &mapping.service,
+                port,
+                resolver,
+                family,
+                logical: spec
+                    .dns_type
+                    .as_deref()
+                    .is_some_and(|kind| kind.eq_ignore_ascii_case("logical_dns")),
+                respect_ttl: spec.respect_dns_ttl.unwrap_or(false),
+            };
+            let found = discovery::discover(&request, stage, services, findings);
+            mapping.depends_on = found.depends_on;
+            found.discovery
         }
     };
     let dns = !matches!(discovery, Discovery::Eds { .. });
@@ -496,84 +509,6 @@ impl Target {
         cluster.hash(&mut hasher);
         Self { name: name.into(), options: hasher.finish(), cluster: Arc::new(cluster) }
     }
-}
-
-/// What the discovery of a Mapping's endpoints depends on.
-struct Request<'a> {
-    port: u16,
-    family: Family,
-    resolver: &'a Resolver,
-}
-
-fn discovery(
-    mapping: &mut Mapping,
-    spec: &api::Mapping,
-    stage: &Stage,
-    request: &Request<'_>,
-    services: &Services,
-    findings: &mut Vec<Diagnostic>,
-) -> Discovery {
-    let port = request.port;
-    let dns = |host: &str| Discovery::Dns {
-        host: host.to_owned(),
-        port,
-        logical: spec.dns_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("logical_dns")),
-        respect_ttl: spec.respect_dns_ttl.unwrap_or(false),
-        family: request.family,
-    };
-    let host = mapping.service.host.clone();
-    if mapping.service.is_ip() || host == "localhost" {
-        return dns(&host);
-    }
-    let (name, namespace) = split_service(&host, mapping.item.namespace(), stage);
-    match request.resolver {
-        Resolver::Endpoint if stage.endpoint_routing => {
-            let service = names::eds_service(namespace, name, &port.to_string());
-            mapping.depends_on = Some((namespace.to_owned(), name.to_owned()));
-            if let Some(message) = services.port_fault(namespace, name, port) {
-                findings.push(mapping.item.error(
-                    "unknown-service-port",
-                    "spec.service",
-                    message,
-                    "use a port that the Service lists",
-                ));
-            }
-            Discovery::Eds { service: service.into() }
-        }
-        Resolver::Service if stage.resolve_defined_services => {
-            mapping.depends_on = Some((namespace.to_owned(), name.to_owned()));
-            match services.defined(namespace, name) {
-                Defined::Endpoints => Discovery::Eds {
-                    service: names::eds_service(namespace, name, &port.to_string()).into(),
-                },
-                Defined::External(target) => dns(target),
-                Defined::No => dns(&host),
-            }
-        }
-        Resolver::Consul => {
-            findings.push(mapping.item.error(
-                "consul-not-supported",
-                "spec.resolver",
-                "Consul is not supported yet; requests are answered 503",
-                "use a Kubernetes resolver or a DNS name",
-            ));
-            Discovery::Closed
-        }
-        _ => dns(&host),
-    }
-}
-
-/// Splits a host into service and namespace; further parts are ignored.
-pub(crate) fn split_service<'a>(
-    host: &'a str,
-    namespace: &'a str,
-    stage: &'a Stage,
-) -> (&'a str, &'a str) {
-    let mut parts = host.split('.');
-    let name = parts.next().unwrap_or_default();
-    let default =
-        if stage.defaults.own_namespace_resolution { &stage.namespace } else { namespace };
-    (name, parts.next().unwrap_or(default))
 }
 
 impl HostMatch {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nuncio_api::{ObjectKey, Spec};
 
 use super::item::Item;
-use super::tls_context::SecretName;
+use super::secret::SecretName;
 use crate::names;
 
 /// One Filter or FilterPolicy.

@@ -19,18 +19,12 @@ use super::http::HttpSettings;
 use super::item::{Item, ItemId};
 use super::listener::Listener;
 use super::mapping::Target;
+use super::resolver::Resolver;
+use super::secret::{SecretName, SecretUse, Secrets};
 use super::tls::UpstreamTls;
-use super::tls_context::{Contexts, SecretName, SecretUse, Secrets};
-use super::{bind, filters, host, tcp};
+use super::tls_context::Contexts;
+use super::{bind, filters, host, resolver, tcp};
 use crate::{Address, Settings, names};
-
-/// How a resolver finds endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resolver {
-    Service,
-    Endpoint,
-    Consul,
-}
 
 /// Whether a TLSContext can originate TLS.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,16 +55,25 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Returns whether labels fulfil a selector: all of it, or any of it where
-    /// matching is not strict. An empty selector is fulfilled by anything.
+    /// Returns whether labels fulfil a selector, as strictly as is set.
     pub(crate) fn labels_match(
         &self,
         selector: &BTreeMap<String, String>,
         labels: &BTreeMap<String, String>,
     ) -> bool {
-        let mut holds = selector.iter().map(|(key, value)| labels.get(key) == Some(value));
-        if self.strict_labels || selector.is_empty() { holds.all(|x| x) } else { holds.any(|x| x) }
+        labels_match(self.strict_labels, selector, labels)
     }
+}
+
+/// Returns whether labels fulfil a selector: all of it, or any of it where
+/// matching is not strict. An empty selector is fulfilled by anything.
+pub(crate) fn labels_match(
+    strict: bool,
+    selector: &BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    let mut holds = selector.iter().map(|(key, value)| labels.get(key) == Some(value));
+    if strict || selector.is_empty() { holds.all(|x| x) } else { holds.any(|x| x) }
 }
 
 /// How the routes of a virtual host treat secure and insecure requests.
@@ -205,13 +208,13 @@ pub(crate) fn build(input: &Input<'_>) -> Scene {
     let module = module(input, &mut notes);
     let defaults = Arc::new(Defaults::of(&module));
     let mut contexts = Contexts::read(input, &defaults, &mut notes.findings);
-    let hosts = host::read(input, &mut contexts, &mut notes.findings);
+    let hosts = host::read(input, &defaults, &mut contexts, &mut notes.findings);
     let mut stage = Stage {
         namespace: input.settings.namespace.clone(),
         resolve_defined_services: input.settings.resolve_defined_services,
         endpoint_routing: input.settings.endpoint_routing,
         strict_labels: input.settings.strict_label_selectors,
-        resolvers: resolvers(input, &mut notes),
+        resolvers: resolver::read(input, &mut notes.findings),
         contexts: contexts.originations(),
         label_domain: None,
         auth: false,
@@ -222,7 +225,14 @@ pub(crate) fn build(input: &Input<'_>) -> Scene {
     };
     let settings: Arc<HttpSettings> =
         Arc::new(filters::settings(input, &module, &mut stage, &mut notes));
-    let tcp = tcp::groups(input, &hosts, &contexts, &stage, &mut notes);
+    let tcp = tcp::Grouper {
+        input,
+        hosts: &hosts,
+        contexts: &mut contexts,
+        stage: &stage,
+        notes: &mut notes,
+    }
+    .groups();
     let bound = bind::listeners(input, &hosts, &tcp, &settings, &mut notes.findings);
     stage.profiles = bound
         .tables
@@ -262,38 +272,6 @@ fn module(input: &Input<'_>, notes: &mut Notes) -> api::AmbassadorModule {
         }
     }
     found.unwrap_or_default()
-}
-
-fn resolvers(input: &Input<'_>, notes: &mut Notes) -> BTreeMap<String, Resolver> {
-    let mut resolvers: BTreeMap<String, Resolver> = [
-        ("kubernetes-service", Resolver::Service),
-        ("endpoint", Resolver::Endpoint),
-        ("kubernetes-endpoint", Resolver::Endpoint),
-    ]
-    .map(|(name, resolver)| (name.to_owned(), resolver))
-    .into();
-    let kinds = [
-        (Kind::KubernetesServiceResolver, Resolver::Service),
-        (Kind::KubernetesEndpointResolver, Resolver::Endpoint),
-        (Kind::ConsulResolver, Resolver::Consul),
-    ];
-    for (kind, resolver) in kinds {
-        for item in input.of(kind) {
-            if let Spec::ConsulResolver(spec) = &item.object.spec
-                && (spec.address.is_none() || spec.datacenter.is_none())
-            {
-                notes.findings.push(item.error(
-                    "incomplete-resolver",
-                    "spec",
-                    "a ConsulResolver needs address and datacenter",
-                    "set both",
-                ));
-                continue;
-            }
-            resolvers.insert(item.name().to_owned(), resolver);
-        }
-    }
-    resolvers
 }
 
 /// Probes, and diagnostics where they are asked for, as Mappings.

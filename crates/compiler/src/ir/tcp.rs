@@ -5,20 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nuncio_api as api;
-use nuncio_api::{Kind, ObjectKey, Spec};
+use nuncio_api::{Kind, Spec};
 
-use super::cluster::{Balance, Cluster, Family, NameParts};
-use super::filters::plugin_discovery;
 use super::glob;
 use super::host::Host;
 use super::item::Item;
-use super::mapping::Target;
-use super::scene::{Input, Notes, Origination, Stage};
-use super::service::{Scheme, Service};
+use super::scene::{Input, Notes, Stage};
 use super::tls::DownstreamTls;
 use super::tls_context::Contexts;
-use super::upstream;
 use crate::names;
+
+mod target;
 
 /// TCPMappings that share a port and a server name.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,149 +30,219 @@ pub(crate) struct TcpGroup {
     pub(crate) clusters: Vec<(Arc<str>, u32)>,
     pub(crate) idle_timeout_ms: Option<u64>,
     pub(crate) stats_name: Option<String>,
-    pub(crate) sources: Vec<ObjectKey>,
+    /// The members, in processing order.
+    pub(crate) members: Vec<Item>,
 }
 
 type Identity = (IpAddr, u16, Option<String>);
+type Member<'a> = (&'a Item, &'a api::TcpMapping);
 
-/// Merges TCPMappings into groups, sorted by port and server name.
-pub(crate) fn groups(
-    input: &Input<'_>,
-    hosts: &[Host],
-    contexts: &Contexts,
-    stage: &Stage,
-    notes: &mut Notes,
-) -> Vec<TcpGroup> {
-    let mut members: BTreeMap<Identity, Vec<(&Item, &api::TcpMapping)>> = BTreeMap::new();
-    for item in input.of(Kind::TcpMapping) {
-        let Spec::TcpMapping(spec) = &item.object.spec else { continue };
-        let Ok(port @ 1..) = u16::try_from(spec.port) else {
-            notes.findings.push(item.error(
+/// What groups are made from.
+pub(crate) struct Grouper<'a> {
+    pub(crate) input: &'a Input<'a>,
+    pub(crate) hosts: &'a [Host],
+    pub(crate) contexts: &'a mut Contexts,
+    pub(crate) stage: &'a Stage,
+    pub(crate) notes: &'a mut Notes,
+}
+
+impl Grouper<'_> {
+    /// Merges TCPMappings into groups, sorted by port and server name.
+    pub(crate) fn groups(mut self) -> Vec<TcpGroup> {
+        let mut members: BTreeMap<Identity, Vec<Member<'_>>> = BTreeMap::new();
+        for item in self.input.of(Kind::TcpMapping) {
+            let Spec::TcpMapping(spec) = &item.object.spec else { continue };
+            if let Some(identity) = self.identity(item, spec) {
+                members.entry(identity).or_default().push((item, spec));
+            }
+        }
+        members
+            .into_iter()
+            .filter_map(|(identity, members)| self.group(identity, &members))
+            .collect()
+    }
+
+    fn identity(&mut self, item: &Item, spec: &api::TcpMapping) -> Option<Identity> {
+        let port = u16::try_from(spec.port).ok().filter(|port| *port > 0);
+        let address = match &spec.address {
+            None => Some(self.input.settings.bind_address),
+            Some(text) => text.parse().ok(),
+        };
+        if port.is_none() {
+            self.notes.findings.push(item.error(
                 "invalid-port",
                 "spec.port",
                 "is no port",
                 "give a number from 1 to 65535",
             ));
-            continue;
-        };
-        let address = match &spec.address {
-            None => input.settings.bind_address,
-            Some(text) => match text.parse() {
-                Ok(address) => address,
-                Err(_) => {
-                    notes.findings.push(item.error(
-                        "invalid-address",
-                        "spec.address",
-                        format!("`{text}` is no IP address"),
-                        "give an IP address of this machine",
-                    ));
-                    continue;
-                }
-            },
-        };
-        let host = spec.host.as_ref().filter(|h| *h != "*").map(|h| h.to_ascii_lowercase());
-        members.entry((address, port, host)).or_default().push((item, spec));
+        }
+        if address.is_none() {
+            self.notes.findings.push(item.error(
+                "invalid-address",
+                "spec.address",
+                format!("`{}` is no IP address", spec.address.as_deref().unwrap_or_default()),
+                "give an IP address of this machine",
+            ));
+        }
+        let host = spec.host.as_ref().filter(|host| *host != "*").map(|h| h.to_ascii_lowercase());
+        let usable = host.as_deref().is_none_or(glob::is_server_name);
+        if !usable {
+            self.notes.findings.push(item.error(
+                "invalid-hostname",
+                "spec.host",
+                "only `*.` at the front is possible in a server name",
+                "give a name, or `*.` and a name",
+            ));
+        }
+        Some((address?, port?, host)).filter(|_| usable)
     }
-    members
-        .into_iter()
-        .filter_map(|(identity, members)| {
-            group(identity, &members, input, hosts, contexts, stage, notes)
-        })
-        .collect()
-}
 
-fn group(
-    (address, port, host): Identity,
-    members: &[(&Item, &api::TcpMapping)],
-    input: &Input<'_>,
-    hosts: &[Host],
-    contexts: &Contexts,
-    stage: &Stage,
-    notes: &mut Notes,
-) -> Option<TcpGroup> {
-    let (first, first_spec) = members.first()?;
-    let tls = match &host {
-        None => None,
-        Some(name) => match termination(name, hosts) {
-            Some(tls) => Some(tls),
-            None => {
-                let known = contexts.iter().any(|(_, context)| context.spec.hosts.contains(name));
-                notes.findings.push(first.error(
+    fn group(&mut self, identity: Identity, members: &[Member<'_>]) -> Option<TcpGroup> {
+        let (address, port, host) = identity;
+        let (first, first_spec) = *members.first()?;
+        let tls = match &host {
+            None => None,
+            Some(name) => Some(self.termination(first, name)?),
+        };
+        let agreed = self.agreed(members);
+        let weights = weights(&agreed.iter().map(|(_, spec)| spec.weight).collect::<Vec<_>>());
+        self.weigh(&agreed);
+        let mut clusters = Vec::new();
+        let mut kept = Vec::new();
+        for ((item, spec), weight) in agreed.iter().zip(weights) {
+            let Some(target) = target::of(item, spec, self.input, self.stage, self.notes) else {
+                continue;
+            };
+            kept.push((*item).clone());
+            let name = self.notes.clusters.add(target, &item.id.source);
+            if weight > 0 {
+                clusters.push((name, weight));
+            }
+        }
+        if clusters.is_empty() && !kept.is_empty() {
+            self.notes.findings.push(first.error(
+                "no-weight",
+                "spec.weight",
+                "no TCPMapping of this port and server name has a share; nothing is served",
+                "give at least one of them a weight",
+            ));
+        }
+        if clusters.is_empty() {
+            return None;
+        }
+        let idle = agreed.iter().find_map(|(item, spec)| self.idle_timeout(item, spec));
+        Some(TcpGroup {
+            name: names::dotted(first.name(), first.namespace()),
+            address,
+            port,
+            host,
+            tls,
+            clusters,
+            idle_timeout_ms: idle,
+            stats_name: first_spec.stats_name.clone(),
+            members: kept,
+        })
+    }
+
+    /// The settings of the first Host (by hostname) that has TLS and overlaps,
+    /// else those of a TLSContext that lists the name.
+    fn termination(&mut self, first: &Item, name: &str) -> Option<Arc<DownstreamTls>> {
+        let overlaps = |host: &&Host| glob::overlap(&host.hostname, name);
+        let of_host = self.hosts.iter().filter(overlaps).find_map(|host| host.tls.clone());
+        if of_host.is_some() {
+            return of_host;
+        }
+        let listed = self.contexts.iter().find(|(_, context)| {
+            context.wanted.spec.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        });
+        let Some((context, wanted)) =
+            listed.map(|(name, context)| (name.clone(), context.wanted.clone()))
+        else {
+            self.notes.findings.push(first.error(
+                "tcp-host-without-tls",
+                "spec.host",
+                format!("no Host with TLS matches `{name}`, and no TLSContext lists it"),
+                "add a Host with a tlsSecret, or a TLSContext with it in hosts",
+            ));
+            return None;
+        };
+        match self.contexts.terminate(self.input, &wanted) {
+            Ok(tls) => Some(tls),
+            Err(fault) => {
+                self.notes.findings.push(first.error(
                     "tcp-host-without-tls",
                     "spec.host",
-                    format!(
-                        "no Host with TLS matches `{name}`{}",
-                        if known { "; a TLSContext alone is not supported yet" } else { "" }
-                    ),
-                    "add a Host for it with a tlsSecret",
+                    format!("its TLSContext `{context}` cannot be used: {}", fault.message),
+                    "see that the TLSContext names a Secret with certificate and key",
                 ));
-                return None;
+                None
             }
-        },
-    };
-    let agreed: Vec<_> = members
-        .iter()
-        .filter(|(item, spec)| {
-            let same = spec.circuit_breakers.is_empty()
-                || spec.circuit_breakers == first_spec.circuit_breakers;
-            let same = same && (spec.tls.is_none() || spec.tls == first_spec.tls);
-            if !same {
-                notes.findings.push(item.error(
-                    "group-disagreement",
-                    "spec",
-                    format!("differs from {}, which has the same port", first.id.source),
-                    "make the fields equal",
-                ));
-            }
-            same
-        })
-        .collect();
-    let weights = weights(&agreed.iter().map(|(_, spec)| spec.weight).collect::<Vec<_>>());
-    let mut clusters = Vec::new();
-    for ((item, spec), weight) in agreed.iter().zip(weights) {
-        let target = target(item, spec, input, stage, notes);
-        let name = notes.clusters.add(target, &item.id.source);
-        if weight > 0 {
-            clusters.push((name, weight));
         }
     }
-    if clusters.is_empty() {
-        return None;
+
+    /// The members that do not say otherwise than the first. Saying nothing is
+    /// no disagreement. Source: Emissary.
+    fn agreed<'a>(&mut self, members: &[Member<'a>]) -> Vec<Member<'a>> {
+        let Some((first, model)) = members.first() else { return Vec::new() };
+        let mut agreed = Vec::new();
+        for (item, spec) in members {
+            match disagreement(model, spec) {
+                None => agreed.push((*item, *spec)),
+                Some(field) => self.notes.findings.push(item.error(
+                    "group-disagreement",
+                    field,
+                    format!("differs from {}, which has the same port", first.id.source),
+                    "make the fields equal",
+                )),
+            }
+        }
+        agreed
     }
-    let idle = members.iter().find_map(|(item, spec)| idle_timeout(item, spec, notes));
-    Some(TcpGroup {
-        name: names::dotted(first.name(), first.namespace()),
-        address,
-        port,
-        host,
-        tls,
-        clusters,
-        idle_timeout_ms: idle,
-        stats_name: first_spec.stats_name.clone(),
-        sources: members.iter().map(|(item, _)| (*item.id.source).clone()).collect(),
-    })
+
+    /// Shares are what they are to each other; beyond the hundred they are
+    /// hardly what was meant.
+    fn weigh(&mut self, members: &[Member<'_>]) {
+        let sum: u64 = members.iter().filter_map(|(_, spec)| spec.weight).map(u64::from).sum();
+        let last = members.iter().rev().find(|(_, spec)| spec.weight.is_some());
+        if let Some((item, _)) = last.filter(|_| members.len() > 1 && sum > 100) {
+            self.notes.findings.push(item.error(
+                "weights-over-hundred",
+                "spec.weight",
+                format!("weights of the TCPMappings with the same port add up to {sum}"),
+                "lower them to at most 100 in all",
+            ));
+        }
+    }
+
+    fn idle_timeout(&mut self, item: &Item, spec: &api::TcpMapping) -> Option<u64> {
+        let text = spec.idle_timeout_ms.as_deref()?;
+        let parsed = text.trim().parse().ok();
+        if parsed.is_none() {
+            self.notes.findings.push(item.error(
+                "invalid-idle-timeout",
+                "spec.idle_timeout_ms",
+                format!("`{text}` is no number"),
+                "give milliseconds",
+            ));
+        }
+        parsed
+    }
 }
 
-/// The settings of the first Host (by hostname) that has TLS and overlaps.
-fn termination(name: &str, hosts: &[Host]) -> Option<Arc<DownstreamTls>> {
-    hosts
-        .iter()
-        .filter(|host| glob::overlap(&host.hostname, name))
-        .find_map(|host| host.tls.clone())
-}
-
-fn idle_timeout(item: &Item, spec: &api::TcpMapping, notes: &mut Notes) -> Option<u64> {
-    let text = spec.idle_timeout_ms.as_deref()?;
-    let parsed = text.trim().parse().ok();
-    if parsed.is_none() {
-        notes.findings.push(item.error(
-            "invalid-idle-timeout",
-            "spec.idle_timeout_ms",
-            format!("`{text}` is no number"),
-            "give milliseconds",
-        ));
+/// Returns a field in which a later member says otherwise than the first.
+fn disagreement(first: &api::TcpMapping, later: &api::TcpMapping) -> Option<&'static str> {
+    fn differs<T: PartialEq>(first: &Option<T>, later: &Option<T>) -> bool {
+        later.is_some() && first != later
     }
-    parsed
+    let breakers = !later.circuit_breakers.is_empty();
+    let fields = [
+        ("spec.circuit_breakers", breakers && first.circuit_breakers != later.circuit_breakers),
+        ("spec.enable_ipv4", differs(&first.enable_ipv4, &later.enable_ipv4)),
+        ("spec.enable_ipv6", differs(&first.enable_ipv6, &later.enable_ipv6)),
+        ("spec.idle_timeout_ms", differs(&first.idle_timeout_ms, &later.idle_timeout_ms)),
+        ("spec.tls", differs(&first.tls, &later.tls)),
+    ];
+    fields.into_iter().find(|(_, differs)| *differs).map(|(field, _)| field)
 }
 
 /// True shares: stated weights as they are, the rest of the hundred split over
@@ -184,7 +251,7 @@ fn weights(given: &[Option<u32>]) -> Vec<u32> {
     if let [_] = given {
         return vec![100];
     }
-    let stated: u32 = given.iter().flatten().sum();
+    let stated = given.iter().flatten().fold(0_u32, |sum, weight| sum.saturating_add(*weight));
     let open = u32::try_from(given.iter().filter(|w| w.is_none()).count()).unwrap_or(u32::MAX);
     let rest = 100_u32.saturating_sub(stated);
     let mut left = open;
@@ -199,92 +266,4 @@ fn weights(given: &[Option<u32>]) -> Vec<u32> {
             })
         })
         .collect()
-}
-
-fn target(
-    item: &Item,
-    spec: &api::TcpMapping,
-    input: &Input<'_>,
-    stage: &Stage,
-    notes: &mut Notes,
-) -> Target {
-    let (mut service, fault) = Service::parse(&spec.service);
-    if let Some(fault) = fault {
-        notes.findings.push(item.error(
-            "invalid-service",
-            "spec.service",
-            fault.to_string(),
-            "write it as [scheme://]host[:port]",
-        ));
-    }
-    if !stage.defaults.own_namespace_resolution {
-        service.qualify(item.namespace(), &stage.namespace);
-    }
-    let context = spec.tls.as_ref().map(|name| (name, stage.contexts.get(name)));
-    let (tls, closed) = match (context, service.scheme) {
-        (Some((_, Some(Origination::Usable(tls)))), _) => (Some(tls.clone()), false),
-        (Some((name, _)), _) => {
-            notes.findings.push(item.error(
-                "unusable-tls-context",
-                "spec.tls",
-                format!(
-                    "TLSContext `{name}` does not exist or is not usable; connections are closed"
-                ),
-                "name a TLSContext that exists and holds certificates",
-            ));
-            (None, true)
-        }
-        (None, Some(Scheme::Https)) => (Some(Arc::default()), false),
-        (None, _) => (None, false),
-    };
-    let breakers: Vec<_> = if spec.circuit_breakers.is_empty() {
-        stage.defaults.breakers.clone()
-    } else {
-        spec.circuit_breakers.iter().map(upstream::breaker).collect()
-    };
-    let family = Family::of(
-        spec.enable_ipv4.unwrap_or(stage.defaults.enable_ipv4),
-        spec.enable_ipv6.unwrap_or(stage.defaults.enable_ipv6),
-    );
-    let text = service.text();
-    let name = NameParts {
-        marker: spec.cluster_tag.as_deref(),
-        service: &text,
-        tls: tls.is_some(),
-        context: spec.tls.as_deref().filter(|_| service.scheme.is_none()),
-        namespace: item.namespace(),
-        breakers: &breakers,
-        ..Default::default()
-    }
-    .full_name();
-    let port = service.port_or_default(tls.is_some());
-    let resolver = spec.resolver.as_deref();
-    let cluster = Cluster {
-        discovery: if closed {
-            super::cluster::Discovery::Closed
-        } else {
-            plugin_discovery(
-                &service,
-                port,
-                item.namespace(),
-                resolver,
-                family,
-                input,
-                stage,
-                notes,
-            )
-        },
-        stat_name: spec.stats_name.clone().unwrap_or_else(|| names::sanitise(&text)),
-        connect_timeout_ms: 3000,
-        idle_timeout_ms: None,
-        max_lifetime_ms: None,
-        breakers,
-        keepalive: stage.defaults.keepalive.clone(),
-        balance: Balance::RoundRobin,
-        http2: false,
-        tls,
-        health_checks: Vec::new(),
-        header_case: super::cluster::HeaderCase::Lower,
-    };
-    Target::new(name, cluster)
 }

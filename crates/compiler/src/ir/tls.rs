@@ -33,30 +33,14 @@ impl Version {
     }
 }
 
-/// Where a certificate and its key come from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Identity {
-    /// A Secret, sent by SDS under this name.
-    Secret(Arc<str>),
-    /// Files that Envoy reads.
-    Files { chain: String, key: String },
-}
-
-/// What a peer's certificate is verified against.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Trust {
-    /// A validation context, sent by SDS under this name.
-    Secret(Arc<str>),
-    /// A file that Envoy reads.
-    File(String),
-}
-
 /// Settings that both directions share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Common {
     pub(crate) parameters: Parameters,
-    pub(crate) identity: Option<Identity>,
-    pub(crate) trust: Option<Trust>,
+    /// Certificate and key, sent by SDS under this name.
+    pub(crate) identity: Option<Arc<str>>,
+    /// What a peer's certificate is verified with, sent by SDS under this name.
+    pub(crate) trust: Option<Arc<str>>,
     pub(crate) alpn: Vec<String>,
 }
 

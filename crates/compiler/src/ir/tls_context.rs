@@ -1,66 +1,41 @@
-//! TLSContexts and the Secrets they name.
+//! TLSContexts, and what they come to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nuncio_api as api;
-use nuncio_api::{Diagnostic, Kind, Object, ObjectKey, Spec};
+use nuncio_api::{Diagnostic, Kind, ObjectKey, Spec};
 
 use super::defaults::Defaults;
 use super::item::Item;
 use super::scene::{Input, Origination};
-use super::tls::{
-    Common, DownstreamTls, Identity, Parameters, Trust, UpstreamTls, Version, split_alpn,
-};
+use super::secret::{self, Anchors, SecretName, SecretUse};
+use super::tls::{Common, DownstreamTls, Parameters, UpstreamTls, Version, split_alpn};
 use crate::names;
 
-/// Secrets by namespace and name.
-pub(crate) type Secrets = BTreeMap<(String, String), Arc<Object>>;
+mod module;
 
-/// One Secret: namespace and name.
-pub(crate) type SecretName = (String, String);
+/// Secret that stands for Istio's folder. Source: Emissary.
+const ISTIO_SECRET: &str = "istio-certs";
 
-/// What a resource sent by SDS is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SecretUse {
-    /// Certificate chain and key.
-    Certificate(SecretName),
-    /// Trust anchors, revocation lists.
-    Validation { anchors: SecretName, crl: Option<SecretName> },
-}
-
-/// Returns certificate chain and key of a Secret.
-pub(crate) fn key_pair(secret: &api::core::Secret) -> Option<(&[u8], &[u8])> {
-    let chain = secret.bytes("tls.crt").or_else(|| secret.bytes("cert-chain.pem"))?;
-    let key = secret.bytes("tls.key").or_else(|| secret.bytes("key.pem"))?;
-    (is_pem(chain, "CERTIFICATE") && is_pem(key, "PRIVATE KEY")).then_some((chain, key))
-}
-
-/// Returns the trust anchors of a Secret.
-pub(crate) fn anchors(secret: &api::core::Secret) -> Option<&[u8]> {
-    let keys = ["tls.crt", "root-cert.pem", "cert-chain.pem", "ca.crt"];
-    keys.into_iter().find_map(|key| secret.bytes(key)).filter(|pem| is_pem(pem, "CERTIFICATE"))
-}
-
-/// Returns the revocation lists of a Secret.
-pub(crate) fn revocations(secret: &api::core::Secret) -> Option<&[u8]> {
-    secret.bytes("crl.pem").filter(|pem| is_pem(pem, "X509 CRL"))
-}
-
-/// Whether the bytes hold at least one PEM block of that kind, and only
-/// well-formed blocks.
-pub(crate) fn is_pem(bytes: &[u8], kind: &str) -> bool {
-    match pem::parse_many(bytes) {
-        Ok(blocks) => blocks.iter().any(|block| block.tag().ends_with(kind)),
-        Err(_) => false,
-    }
+/// Settings, and how the names in them are read.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) spec: api::TlsContext,
+    /// Certificate in the place of the settings' own.
+    pub(crate) certificate: Option<SecretName>,
+    /// Namespace of names that give none.
+    pub(crate) namespace: String,
+    /// Whether a dot in a name separates a namespace.
+    pub(crate) namespacing: bool,
+    /// Who says so.
+    pub(crate) named_by: ObjectKey,
 }
 
 /// A context with its resolved settings, or why it has none.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    pub(crate) spec: api::TlsContext,
-    pub(crate) namespace: String,
+    pub(crate) wanted: Wanted,
     resolved: Option<Common>,
 }
 
@@ -81,22 +56,29 @@ impl Contexts {
         let mut contexts = Self::default();
         for item in input.of(Kind::TlsContext) {
             let Spec::TlsContext(spec) = &item.object.spec else { continue };
-            let mut name = item.name().to_owned();
-            if contexts.by_name.contains_key(&name) {
-                name = names::dotted(&name, item.namespace());
-            }
-            contexts.insert(input, defaults, name, Some(item), spec, findings);
+            let name = contexts.flat_name(item);
+            contexts.insert(input, defaults, name, item, spec, findings);
         }
         for item in input.of(Kind::Module) {
             let Spec::Module(module) = &item.object.spec else { continue };
             let api::ModuleConfig::Tls(tls) = &module.config else { continue };
-            for (name, spec) in module_contexts(tls) {
+            for (name, spec) in module::contexts(tls) {
                 if !contexts.by_name.contains_key(&name) {
-                    contexts.insert(input, defaults, name, Some(item), &spec, findings);
+                    contexts.insert(input, defaults, name, item, &spec, findings);
                 }
             }
         }
         contexts
+    }
+
+    /// The first of a name has it plain; others add their namespace.
+    fn flat_name(&self, item: &Item) -> String {
+        match self.by_name.get(item.name()) {
+            Some(other) if other.wanted.namespace != item.namespace() => {
+                names::dotted(item.name(), item.namespace())
+            }
+            _ => item.name().to_owned(),
+        }
     }
 
     fn insert(
@@ -104,28 +86,30 @@ impl Contexts {
         input: &Input<'_>,
         defaults: &Defaults,
         name: String,
-        item: Option<&Item>,
+        item: &Item,
         spec: &api::TlsContext,
         findings: &mut Vec<Diagnostic>,
     ) {
-        let namespace = item.map_or(input.settings.namespace.as_str(), Item::namespace);
-        let namespacing = spec.secret_namespacing.unwrap_or(defaults.secret_namespacing);
-        let resolved = match self.resolve(input, spec, namespace, namespacing) {
+        let wanted = Wanted {
+            spec: spec.clone(),
+            certificate: None,
+            namespace: item.namespace().to_owned(),
+            namespacing: spec.secret_namespacing.unwrap_or(defaults.secret_namespacing),
+            named_by: (*item.id.source).clone(),
+        };
+        let resolved = match self.resolve(input, &wanted) {
             Ok(common) => Some(common),
             Err(fault) => {
-                if let Some(item) = item {
-                    findings.push(item.error(
-                        "unusable-tls-context",
-                        fault.field,
-                        fault.message,
-                        "see that the Secret exists and holds what the field needs",
-                    ));
-                }
+                findings.push(item.error(
+                    "unusable-tls-context",
+                    fault.field,
+                    fault.message,
+                    "see that the Secret exists and holds what the field needs, and that nothing is missing beside it",
+                ));
                 None
             }
         };
-        let context = Context { spec: spec.clone(), namespace: namespace.to_owned(), resolved };
-        self.by_name.insert(name, context);
+        self.by_name.insert(name, Context { wanted, resolved });
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Context> {
@@ -139,18 +123,17 @@ impl Contexts {
 
     /// What Mappings can originate TLS with.
     pub(crate) fn originations(&self) -> BTreeMap<String, Origination> {
-        let origination = |context: &Context| match &context.resolved {
-            Some(common)
-                if common.identity.is_some()
-                    || common.trust.is_some()
-                    || context.spec.sni.is_some() =>
-            {
-                Origination::Usable(Arc::new(UpstreamTls {
-                    common: common.clone(),
-                    sni: context.spec.sni.clone(),
-                }))
+        let origination = |context: &Context| {
+            let sni = &context.wanted.spec.sni;
+            match &context.resolved {
+                Some(common)
+                    if common.identity.is_some() || common.trust.is_some() || sni.is_some() =>
+                {
+                    let tls = UpstreamTls { common: common.clone(), sni: sni.clone() };
+                    Origination::Usable(Arc::new(tls))
+                }
+                _ => Origination::Unusable,
             }
-            _ => Origination::Unusable,
         };
         self.by_name.iter().map(|(name, context)| (name.clone(), origination(context))).collect()
     }
@@ -159,15 +142,13 @@ impl Contexts {
     pub(crate) fn terminate(
         &mut self,
         input: &Input<'_>,
-        spec: &api::TlsContext,
-        namespace: &str,
-        namespacing: bool,
+        wanted: &Wanted,
     ) -> Result<Arc<DownstreamTls>, Fault> {
-        let common = self.resolve(input, spec, namespace, namespacing)?;
+        let common = self.resolve(input, wanted)?;
         if common.identity.is_none() {
             return Err(Fault::new("spec.secret", "names no certificate"));
         }
-        let required = spec.cert_required == Some(true);
+        let required = wanted.spec.cert_required == Some(true);
         if required && common.trust.is_none() {
             return Err(Fault::new(
                 "spec.cert_required",
@@ -177,80 +158,136 @@ impl Contexts {
         Ok(Arc::new(DownstreamTls { common, require_client_certificate: required }))
     }
 
+    /// Adds the settings of a Host under a name that no TLSContext has, for
+    /// Mappings that name them.
+    pub(crate) fn adopt(&mut self, input: &Input<'_>, name: String, wanted: Wanted) {
+        if !self.by_name.contains_key(&name) {
+            let resolved = self.resolve(input, &wanted).ok();
+            self.by_name.insert(name, Context { wanted, resolved });
+        }
+    }
+
     /// Hands over which Secrets are to be sent, by resource name.
     pub(crate) fn into_uses(self) -> BTreeMap<Arc<str>, SecretUse> {
         self.uses
     }
 
-    fn resolve(
-        &mut self,
-        input: &Input<'_>,
-        spec: &api::TlsContext,
-        namespace: &str,
-        namespacing: bool,
-    ) -> Result<Common, Fault> {
-        let split = |name: &str| split_name(name, namespace, namespacing);
-        let mut common = Common {
-            parameters: Parameters {
-                min: version(spec.min_tls_version.as_deref(), "spec.min_tls_version")?,
-                max: version(spec.max_tls_version.as_deref(), "spec.max_tls_version")?,
-                cipher_suites: spec.cipher_suites.clone(),
-                ecdh_curves: spec.ecdh_curves.clone(),
-            },
+    fn resolve(&mut self, input: &Input<'_>, wanted: &Wanted) -> Result<Common, Fault> {
+        let spec = &wanted.spec;
+        let parameters = Parameters {
+            min: version(spec.min_tls_version.as_deref(), "spec.min_tls_version")?,
+            max: version(spec.max_tls_version.as_deref(), "spec.max_tls_version")?,
+            cipher_suites: spec.cipher_suites.clone(),
+            ecdh_curves: spec.ecdh_curves.clone(),
+        };
+        let (certificate, root) = certificate(input, wanted)?;
+        let trust = trust(input, wanted, root)?;
+        Ok(Common {
+            parameters,
+            identity: certificate.map(|of| self.send(of)),
+            trust: trust.map(|of| self.send(of)),
             alpn: spec.alpn_protocols.as_deref().map(split_alpn).unwrap_or_default(),
-            ..Default::default()
-        };
-        let crl = match &spec.crl_secret {
-            Some(name) => {
-                let at = split(name);
-                let secret = find(input, &at, "spec.crl_secret")?;
-                revocations(secret)
-                    .ok_or_else(|| Fault::secret("spec.crl_secret", &at, "crl.pem"))?;
-                Some(at)
-            }
-            None => None,
-        };
-        if let Some(name) = &spec.secret {
-            let at = split(name);
-            let secret = find(input, &at, "spec.secret")?;
-            key_pair(secret)
-                .ok_or_else(|| Fault::secret("spec.secret", &at, "tls.crt and tls.key"))?;
-            common.identity = Some(Identity::Secret(self.certificate(&at)));
-            if secret.bytes("root-cert.pem").is_some() && spec.ca_secret.is_none() {
-                common.trust = Some(Trust::Secret(self.validation(&at, crl.clone())));
-            }
-        } else if let (Some(chain), Some(key)) = (&spec.cert_chain_file, &spec.private_key_file) {
-            common.identity = Some(Identity::Files { chain: chain.clone(), key: key.clone() });
-        } else if spec.cert_chain_file.is_some() {
-            return Err(Fault::new("spec.private_key_file", "cert_chain_file needs it"));
-        }
-        if let Some(name) = &spec.ca_secret {
-            let at = split(name);
-            let secret = find(input, &at, "spec.ca_secret")?;
-            anchors(secret).ok_or_else(|| Fault::secret("spec.ca_secret", &at, "tls.crt"))?;
-            common.trust = Some(Trust::Secret(self.validation(&at, crl)));
-        } else if let Some(path) = &spec.cacert_chain_file {
-            common.trust = Some(Trust::File(path.clone()));
-        } else if crl.is_some() && common.trust.is_none() {
-            return Err(Fault::new("spec.crl_secret", "needs ca_secret beside it"));
-        }
-        Ok(common)
+        })
     }
 
-    fn certificate(&mut self, at: &SecretName) -> Arc<str> {
-        let name: Arc<str> = format!("certificate/{}.{}", at.1, at.0).into();
-        self.uses.insert(name.clone(), SecretUse::Certificate(at.clone()));
+    fn send(&mut self, of: SecretUse) -> Arc<str> {
+        let name = of.resource_name();
+        self.uses.entry(name.clone()).or_insert(of);
         name
     }
+}
 
-    fn validation(&mut self, at: &SecretName, crl: Option<SecretName>) -> Arc<str> {
-        let mut name = format!("validation/{}.{}", at.1, at.0);
-        if let Some((namespace, crl)) = &crl {
-            name.push_str(&format!("/{crl}.{namespace}"));
+impl Wanted {
+    fn split(&self, name: &str) -> SecretName {
+        split_name(name, &self.namespace, self.namespacing)
+    }
+}
+
+/// Returns the certificate to show, and the Secret of it that holds its trust
+/// anchor, too.
+fn certificate(
+    input: &Input<'_>,
+    wanted: &Wanted,
+) -> Result<(Option<SecretUse>, Option<SecretName>), Fault> {
+    let spec = &wanted.spec;
+    let secret =
+        wanted.certificate.clone().or_else(|| spec.secret.as_ref().map(|name| wanted.split(name)));
+    if let Some(files) = secret.as_ref().and_then(|at| of_istio(input, at, wanted)) {
+        return Ok((Some(files), None));
+    }
+    if let Some(at) = secret {
+        let secret = find(input, &at, "spec.secret")?;
+        secret::key_pair(secret)
+            .ok_or_else(|| Fault::secret("spec.secret", &at, "tls.crt and tls.key"))?;
+        let root = secret::root(secret).is_some().then(|| at.clone());
+        return Ok((Some(SecretUse::Certificate(at)), root));
+    }
+    match (&spec.cert_chain_file, &spec.private_key_file) {
+        (Some(chain), Some(key)) => Ok((
+            Some(SecretUse::CertificateFiles {
+                chain: chain.clone(),
+                key: key.clone(),
+                named_by: wanted.named_by.clone(),
+            }),
+            None,
+        )),
+        (Some(_), None) => Err(Fault::new(
+            "spec.private_key_file",
+            "cert_chain_file needs private_key_file beside it",
+        )),
+        (None, Some(_)) => Err(Fault::new(
+            "spec.cert_chain_file",
+            "private_key_file needs cert_chain_file beside it",
+        )),
+        (None, None) => Ok((None, None)),
+    }
+}
+
+/// Returns the certificate that Istio keeps in a folder, where the Secret is the
+/// one that stands for it.
+fn of_istio(input: &Input<'_>, at: &SecretName, wanted: &Wanted) -> Option<SecretUse> {
+    let folder = input.settings.istio_secret_dir.as_deref()?.trim_end_matches('/');
+    let named = at.0 == input.settings.namespace && at.1 == ISTIO_SECRET;
+    named.then(|| SecretUse::CertificateFiles {
+        chain: format!("{folder}/cert-chain.pem"),
+        key: format!("{folder}/key.pem"),
+        named_by: wanted.named_by.clone(),
+    })
+}
+
+/// Returns what certificates of the other side are verified with.
+fn trust(
+    input: &Input<'_>,
+    wanted: &Wanted,
+    root: Option<SecretName>,
+) -> Result<Option<SecretUse>, Fault> {
+    let spec = &wanted.spec;
+    let anchors = if let Some(name) = &spec.ca_secret {
+        let at = wanted.split(name);
+        secret::authorities(find(input, &at, "spec.ca_secret")?)
+            .ok_or_else(|| Fault::secret("spec.ca_secret", &at, "tls.crt"))?;
+        Some(Anchors::Authority(at))
+    } else if let Some(path) = &spec.cacert_chain_file {
+        Some(Anchors::File { path: path.clone(), named_by: wanted.named_by.clone() })
+    } else {
+        root.map(Anchors::Root)
+    };
+    let crl = match &spec.crl_secret {
+        Some(name) => {
+            let at = wanted.split(name);
+            secret::revocations(find(input, &at, "spec.crl_secret")?)
+                .ok_or_else(|| Fault::secret("spec.crl_secret", &at, "crl.pem"))?;
+            Some(at)
         }
-        let name: Arc<str> = name.into();
-        self.uses.insert(name.clone(), SecretUse::Validation { anchors: at.clone(), crl });
-        name
+        None => None,
+    };
+    match anchors {
+        Some(anchors) => Ok(Some(SecretUse::Validation { anchors, crl })),
+        None if crl.is_some() => Err(Fault::new(
+            "spec.crl_secret",
+            "crl_secret needs ca_secret or cacert_chain_file beside it",
+        )),
+        None => Ok(None),
     }
 }
 
@@ -297,56 +334,4 @@ fn version(text: Option<&str>, field: &'static str) -> Result<Option<Version>, F
             .ok_or_else(|| Fault::new(field, format!("`{text}` is none of v1.0, v1.1, v1.2, v1.3")))
     };
     text.map(parse).transpose()
-}
-
-/// The contexts that the legacy `tls` Module stands for.
-fn module_contexts(module: &api::TlsModule) -> Vec<(String, api::TlsContext)> {
-    let mut contexts = Vec::new();
-    let client = module.contexts.get("client").filter(|c| c.enabled != Some(false));
-    for (name, given) in &module.contexts {
-        if name == "client" || given.enabled == Some(false) {
-            continue;
-        }
-        let mut spec = api::TlsContext {
-            secret: given.secret.clone(),
-            cert_chain_file: given.cert_chain_file.clone(),
-            private_key_file: given.private_key_file.clone(),
-            ca_secret: given.ca_secret.clone(),
-            cacert_chain_file: given.cacert_chain_file.clone(),
-            cert_required: given.cert_required,
-            alpn_protocols: given.alpn_protocols.clone(),
-            min_tls_version: given.min_tls_version.clone(),
-            max_tls_version: given.max_tls_version.clone(),
-            cipher_suites: given.cipher_suites.clone(),
-            ecdh_curves: given.ecdh_curves.clone(),
-            sni: given.sni.clone(),
-            ..Default::default()
-        };
-        if name == "server" {
-            spec.hosts = vec!["*".to_owned()];
-            if spec.secret.is_none() && spec.cert_chain_file.is_none() {
-                spec.secret = Some("ambassador-certs".to_owned());
-            }
-            if let Some(client) = client {
-                spec.ca_secret = client.secret.clone().or_else(|| client.ca_secret.clone());
-                spec.cacert_chain_file = client.cacert_chain_file.clone();
-                spec.cert_required = client.cert_required;
-            }
-        }
-        contexts.push((name.clone(), spec));
-    }
-    contexts
-}
-
-/// Returns the object a resource sent by SDS comes from.
-pub(crate) fn sources(of: &SecretUse) -> Vec<ObjectKey> {
-    let key = |(namespace, name): &SecretName| ObjectKey::new(Kind::Secret, namespace, name);
-    match of {
-        SecretUse::Certificate(at) => vec![key(at)],
-        SecretUse::Validation { anchors, crl } => {
-            let mut keys: Vec<_> = std::iter::once(anchors).chain(crl).map(key).collect();
-            keys.sort();
-            keys
-        }
-    }
 }

@@ -102,6 +102,7 @@ impl Case {
             rate_limit: own(8081),
             challenges: own(8402),
             admin: own(8877),
+            istio_secret_dir: Some("/etc/istio-certs/".into()),
             ..Settings::default()
         });
         let delta = compiler.apply(self.changes());

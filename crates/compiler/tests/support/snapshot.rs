@@ -59,7 +59,15 @@ pub(crate) fn bootstrap(resources: &[Arc<Resource>]) -> anyhow::Result<Bootstrap
             .collect();
     for cluster in &mut clusters {
         if let Some(eds) = cluster.eds_cluster_config.take() {
-            let set = endpoints.get(&eds.service_name).context("an endpoint set is missing")?;
+            // A registry that has told nothing yet is no mistake.
+            let unknown = ClusterLoadAssignment {
+                cluster_name: eds.service_name.clone(),
+                ..Default::default()
+            };
+            let known = endpoints.get(&eds.service_name);
+            let registered = eds.service_name.starts_with("consul/");
+            let set =
+                known.or(registered.then_some(&unknown)).context("an endpoint set is missing")?;
             let kind = cluster::DiscoveryType::Static as i32;
             cluster.cluster_discovery_type = Some(cluster::ClusterDiscoveryType::Type(kind));
             cluster.load_assignment = Some(set.clone());

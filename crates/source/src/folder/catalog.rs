@@ -233,6 +233,7 @@ mod tests {
                 Change::Broken { key, .. } => format!("broken {key}"),
                 Change::Delete(key) => format!("delete {key}"),
                 Change::Input { name, findings } => format!("input {name} {}", findings.len()),
+                Change::Registered { service, .. } => format!("registered {service}"),
             })
             .collect()
     }
@@ -326,6 +327,7 @@ mod tests {
                     Change::Input { name, findings } => {
                         self.inputs.insert(name, findings);
                     }
+                    Change::Registered { .. } => unreachable!("a folder is no registry"),
                 }
             }
         }

@@ -85,6 +85,7 @@ impl Watched {
                     _ => {}
                 }
             }
+            Change::Registered { .. } => unreachable!("a folder is no registry"),
             Change::Broken { key, findings, .. } => {
                 self.findings.insert(key, findings);
             }

@@ -3,8 +3,9 @@
 use nuncio_api as api;
 use nuncio_api::{ForwardClientCert, IpRule, IpRules, UnderscoresAction};
 
+use super::compression;
 use crate::ir::http::{
-    AddressRange, AddressRules, ClientCertificate, Forwarding, Gzip, HttpFilter, HttpSettings,
+    AddressRange, AddressRules, ClientCertificate, Forwarding, HttpFilter, HttpSettings,
     Underscores,
 };
 
@@ -74,9 +75,7 @@ pub(super) fn filters(module: &api::AmbassadorModule) -> Vec<HttpFilter> {
     if let Some(code) = module.lua_scripts.as_ref().filter(|code| !code.trim().is_empty()) {
         filters.push(HttpFilter::Lua(code.clone()));
     }
-    if let Some(given) = &module.gzip {
-        filters.push(HttpFilter::Gzip(gzip(given)));
-    }
+    filters.extend(compression::compressors(module).map(HttpFilter::Compressor));
     if let Some(bytes) = module.buffer.as_ref().and_then(|buffer| buffer.max_request_bytes) {
         filters.push(HttpFilter::Buffer { max_bytes: bytes.max(1) });
     }
@@ -89,42 +88,6 @@ pub(super) fn filters(module: &api::AmbassadorModule) -> Vec<HttpFilter> {
         filters.push(HttpFilter::Rbac(AddressRules { deny, ranges: ranges(rules) }));
     }
     filters
-}
-
-fn gzip(given: &api::Gzip) -> Gzip {
-    Gzip {
-        memory_level: given.memory_level.map(|level| level.clamp(1, 9)),
-        min_content_length: given.min_content_length,
-        level: compression_level(given.compression_level.as_deref()),
-        strategy: match given
-            .compression_strategy
-            .as_deref()
-            .map(str::to_ascii_uppercase)
-            .as_deref()
-        {
-            Some("FILTERED") => 1,
-            Some("HUFFMAN") => 2,
-            Some("RLE") => 3,
-            _ => 0,
-        },
-        window_bits: given.window_bits.map(|bits| bits.clamp(9, 15)),
-        content_types: given.content_type.clone(),
-        disable_on_etag_header: given.disable_on_etag_header.unwrap_or(false),
-        remove_accept_encoding_header: given.remove_accept_encoding_header.unwrap_or(false),
-    }
-}
-
-/// `BEST` is the strongest, `SPEED` the quickest; a number is itself.
-fn compression_level(text: Option<&str>) -> i32 {
-    match text.map(str::to_ascii_uppercase).as_deref() {
-        Some("BEST" | "BEST_COMPRESSION") => 9,
-        Some("SPEED" | "BEST_SPEED") => 1,
-        Some(text) => {
-            let digits = text.trim_start_matches("COMPRESSION_LEVEL_");
-            digits.parse().ok().filter(|level| (1..=9).contains(level)).unwrap_or(0)
-        }
-        None => 0,
-    }
 }
 
 /// The ranges that can be understood. When none can, the filter stands without
