@@ -1,12 +1,13 @@
 # Every target is explained by `make help`.
 CARGO ?= cargo
 ENVOY := .tools/envoy-1.40.0/envoy
+OLDEST_ENVOY := .tools/envoy-1.37.0/envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt build gen bench kustomize
+.PHONY: help run test test-envoy-1.37 lint fmt build gen bench kustomize
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## Run the gateway with the quickstart on localhost (8080, 8443)
 	.ci/tools run
@@ -20,6 +21,11 @@ test: ## Prove everything that continuous integration proves, against real progr
 	$(MAKE) --no-print-directory lint
 	$(CARGO) test --workspace --no-fail-fast
 	$(MAKE) --no-print-directory kustomize
+
+test-envoy-1.37: ## Run the end-to-end tests against the oldest Envoy that is served
+	.ci/tools test
+	.ci/tools oldest-envoy
+	NUNCIO_ENVOY=$(CURDIR)/$(OLDEST_ENVOY) $(CARGO) test -p nuncio-integration-tests --no-fail-fast
 
 lint: ## Check format, clippy, dependency directions, file sizes, licences, duplicates
 	$(CARGO) fmt --all --check
