@@ -10,6 +10,8 @@ use sha1::{Digest, Sha1};
 
 /// Longest cluster name that is used as it is.
 const CLUSTER_NAME_MAX: usize = 60;
+/// Between the parts of a joined EDS service name.
+const EDS_JOINT: &str = "+";
 
 /// Returns the SHA-1 of `text` in lower-case hex, 40 characters.
 pub(crate) fn sha1_hex(text: &str) -> String {
@@ -62,6 +64,18 @@ pub(crate) const CONSUL: &str = "consul/";
 /// Shape: `consul/<datacenter>/<service>`. Source: Emissary.
 pub(crate) fn consul_service(catalogue: &str, service: &str) -> String {
     format!("{CONSUL}{catalogue}/{service}")
+}
+
+/// Joins EDS service names into one for the endpoints of all.
+///
+/// Shape: `<name>+<name>…`; no part can hold a plus.
+pub(crate) fn join_eds(names: &[&str]) -> String {
+    names.join(EDS_JOINT)
+}
+
+/// Takes an EDS service name apart.
+pub(crate) fn eds_parts(service: &str) -> impl Iterator<Item = &str> {
+    service.split(EDS_JOINT)
 }
 
 /// Returns the resource name of a namespaced object.

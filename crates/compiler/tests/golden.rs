@@ -10,7 +10,8 @@
 //!
 //! A case without a Listener gets a cleartext one on port 8080. Routes and
 //! cluster of the gateway itself (`/ambassador/v0/`) are left out unless a first line says
-//! `# with: own routes`.
+//! `# with: own routes`. `# with: defined services` finds Services as a folder
+//! does: by the endpoints that it defines.
 //!
 //! `UPDATE_GOLDEN=1` rewrites the outputs; read what it wrote before trusting.
 

@@ -187,9 +187,21 @@ impl Clusters {
         }
     }
 
-    /// EDS service names in use of the ports of a Service.
+    /// EDS service names in use that hold ports of a Service.
     pub(super) fn eds_of(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Arc<str>> {
-        self.eds_under(names::eds_service(namespace, service, ""))
+        let first = names::eds_service(namespace, service, "");
+        let later = first.clone();
+        // Only plug-in services are joined: the first part is found by its
+        // place in the order, the others by a look at those few.
+        let joined =
+            self.scene.iter().filter_map(|(_, target, _)| match &target.cluster.discovery {
+                Discovery::Eds { service } => Some(service),
+                _ => None,
+            });
+        let joined = joined.filter(move |name| {
+            names::eds_parts(name).skip(1).any(|part| part.starts_with(&*later))
+        });
+        self.eds_under(first).chain(joined)
     }
 
     /// EDS service names in use that begin so.

@@ -95,10 +95,12 @@ impl Compiler {
                 self.emit_registered(scene, &service, resource);
                 continue;
             }
-            let Some((namespace, name, port)) = parse_eds(&service) else { continue };
-            let endpoints = self.services.resolve(namespace, name, port);
+            let (mut endpoints, mut sources) = (BTreeSet::new(), Vec::new());
+            for (namespace, name, port) in names::eds_parts(&service).filter_map(parse_eds) {
+                endpoints.extend(self.services.resolve(namespace, name, port));
+                sources.extend(self.services.sources(namespace, name));
+            }
             let bytes = envoy::endpoint::encode(&service, &endpoints);
-            let sources = self.services.sources(namespace, name);
             self.published.set(resource, bytes, sources);
         }
     }

@@ -30,6 +30,7 @@ pub(crate) struct Case {
     pub(crate) input: String,
     pub(crate) shows: Vec<Show>,
     pub(crate) own_routes: bool,
+    pub(crate) defined_services: bool,
 }
 
 /// What the compiler makes of a case.
@@ -66,10 +67,12 @@ fn collect(folder: &Path, cases: &mut Vec<Case>) {
 impl Case {
     fn new(folder: &Path, input: String) -> Self {
         let mut shows = Vec::new();
-        let mut own_routes = false;
+        let (mut own_routes, mut defined_services) = (false, false);
         for line in input.lines().take_while(|line| line.starts_with('#')) {
             if line == "# with: own routes" {
                 own_routes = true;
+            } else if line == "# with: defined services" {
+                defined_services = true;
             } else if let Some(wanted) = line.strip_prefix("# show: ") {
                 let (message, path) = wanted.split_once(' ').unwrap_or((wanted, ""));
                 let path = path.split('/').filter(|step| !step.is_empty()).map(Into::into);
@@ -77,7 +80,7 @@ impl Case {
             }
         }
         assert!(!shows.is_empty(), "{}: what is shown?", folder.display());
-        Self { folder: folder.to_owned(), input, shows, own_routes }
+        Self { folder: folder.to_owned(), input, shows, own_routes, defined_services }
     }
 
     /// Returns `<kind>.<field>/<idea>`.
@@ -103,6 +106,7 @@ impl Case {
             challenges: own(8402),
             admin: own(8877),
             istio_secret_dir: Some("/etc/istio-certs/".into()),
+            resolve_defined_services: self.defined_services,
             ..Settings::default()
         });
         let delta = compiler.apply(self.changes());

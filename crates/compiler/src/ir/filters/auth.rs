@@ -13,6 +13,7 @@ use crate::ir::item::Item;
 use crate::ir::mapping::Target;
 use crate::ir::scene::{Input, Notes, Stage};
 use crate::ir::upstream;
+use crate::names;
 
 const TIMEOUT_MS: u64 = 5000;
 const CLOSED_STATUS: u32 = 500;
@@ -140,12 +141,12 @@ fn merged(
             "remove allow_request_body",
         ));
     }
-    let plugged: Vec<Plugged> = members
+    let plugged: Vec<(&Item, Plugged)> = members
         .iter()
-        .map(|(item, spec)| plugin(item, spec, grpc).target(input, stage, notes))
+        .map(|(item, spec)| Some((*item, plugin(item, spec, grpc).target(input, stage, notes)?)))
         .collect::<Option<_>>()?;
-    let uri = plugged.first()?.uri.clone();
-    let target = join(plugged, base, stage);
+    let uri = plugged.first()?.1.uri.clone();
+    let target = join(&plugged, base, stage, notes);
     let body = match &base.include_body {
         Some(body) => Some((body.max_bytes.max(1), body.allow_partial.unwrap_or(false))),
         None => (base.allow_request_body == Some(true)).then_some((BODY_BYTES, true)),
@@ -189,30 +190,49 @@ fn plugin<'a>(item: &'a Item, spec: &'a api::AuthService, grpc: bool) -> Plugin<
     }
 }
 
-/// One cluster with the endpoints of all; several are balanced.
-fn join(plugged: Vec<Plugged>, base: &api::AuthService, stage: &Stage) -> Target {
-    let mut targets = Vec::new();
-    for one in &plugged {
-        if let Discovery::Dns { host, port, .. } = &one.target.cluster.discovery {
-            targets.push((host.clone(), *port));
+/// One cluster with the endpoints of all; several are balanced. What is found
+/// in another way than the first cannot join it.
+fn join(
+    plugged: &[(&Item, Plugged)],
+    base: &api::AuthService,
+    stage: &Stage,
+    notes: &mut Notes,
+) -> Target {
+    let (mut targets, mut services) = (Vec::new(), Vec::new());
+    for (_, one) in plugged {
+        match &one.target.cluster.discovery {
+            Discovery::Dns { host, port, .. } => targets.push((host.clone(), *port)),
+            Discovery::Eds { service } => services.push(&**service),
+            Discovery::Several { .. } | Discovery::Closed => {}
         }
     }
-    let all_dns = targets.len() == plugged.len();
-    let mut plugged = plugged.into_iter();
-    let first = plugged.next().expect("merging begins with one object");
-    let mut cluster = (*first.target.cluster).clone();
+    let (first, rest) = plugged.split_first().expect("merging begins with one object");
+    let mut cluster = (*first.1.target.cluster).clone();
+    let balanced = 1 + rest.len();
+    if targets.len() == balanced && balanced > 1 {
+        let family = Family::of(stage.defaults.enable_ipv4, stage.defaults.enable_ipv6);
+        cluster.discovery = Discovery::Several { targets, family };
+    } else if services.len() == balanced {
+        cluster.discovery = Discovery::Eds { service: names::join_eds(&services).into() };
+    } else {
+        for (item, _) in rest {
+            notes.findings.push(item.warning(
+                "auth-service-not-joined",
+                "spec.auth_service",
+                format!(
+                    "a DNS name and the endpoints of a Service cannot share the load; {} is asked alone",
+                    first.0.id.source
+                ),
+                "name Services in all of them, or DNS names",
+            ));
+        }
+    }
     cluster.breakers = if base.circuit_breakers.is_empty() {
         stage.defaults.breakers.clone()
     } else {
         base.circuit_breakers.iter().map(upstream::breaker).collect()
     };
-    // Endpoint sets of different Services cannot be one EDS cluster; the first
-    // then serves alone, which is safe.
-    if all_dns && targets.len() > 1 {
-        let family = Family::of(stage.defaults.enable_ipv4, stage.defaults.enable_ipv6);
-        cluster.discovery = Discovery::Several { targets, family };
-    }
-    Target::new(first.target.name.to_string(), cluster)
+    Target::new(first.1.target.name.to_string(), cluster)
 }
 
 /// Source: Emissary, which takes the first segment of a `path_prefix` for the
