@@ -15,6 +15,8 @@ const HTTP_OPTIONS: &str =
 const HTTP_MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const HEALTH_CHECK: &str =
     "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck";
+/// By which Datadog's agent knows the pod.
+const ENTITY_TAG: &str = "dd.internal.entity_id";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 
 /// What an Envoy must know before it can ask for the rest.
@@ -34,6 +36,22 @@ pub struct Bootstrap {
     /// Where `GET /ready` answers 200 once the first configuration is in
     /// effect; Emissary's port is 8006.
     pub ready: SocketAddr,
+    /// Where Envoy sends its statistics, besides showing them.
+    pub statsd: Option<Statsd>,
+}
+
+/// A collector of statistics that speaks StatsD over UDP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statsd {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it understands tags, as Datadog's agent does; otherwise tags
+    /// are part of the names.
+    pub dog: bool,
+    /// Seconds between two reports, 1 to 300.
+    pub flush_seconds: u16,
+    /// Value of the tag `dd.internal.entity_id` on everything sent.
+    pub entity: Option<String>,
 }
 
 // === impl Bootstrap ===
@@ -49,7 +67,7 @@ impl Bootstrap {
         // No timeout: an Envoy without configuration must not begin to serve.
         let over_ads =
             json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
-        json!({
+        let mut value = json!({
             "node": {"id": self.node_id, "cluster": self.cluster},
             "admin": {"address": socket_address(self.admin)},
             // Patterns come from the cluster's own objects; Envoy's default of
@@ -72,7 +90,16 @@ impl Bootstrap {
                 "clusters": [self.ads_cluster()],
                 "listeners": [self.ready_listener()],
             },
-        })
+        });
+        if let Some(statsd) = &self.statsd {
+            value["stats_sinks"] = json!([statsd.sink()]);
+            value["stats_flush_interval"] = json!(format!("{}s", statsd.flush_seconds));
+            if let Some(entity) = &statsd.entity {
+                let tag = json!({"tag_name": ENTITY_TAG, "fixed_value": entity});
+                value["stats_config"] = json!({"stats_tags": [tag]});
+            }
+        }
+        value
     }
 
     fn ads_cluster(&self) -> Value {
@@ -127,6 +154,20 @@ impl Bootstrap {
     }
 }
 
+impl Statsd {
+    fn sink(&self) -> Value {
+        let (name, kind) = if self.dog {
+            ("envoy.stat_sinks.dog_statsd", "envoy.config.metrics.v3.DogStatsdSink")
+        } else {
+            ("envoy.stat_sinks.statsd", "envoy.config.metrics.v3.StatsdSink")
+        };
+        json!({"name": name, "typed_config": {
+            "@type": format!("type.googleapis.com/{kind}"),
+            "address": socket_address(self.address),
+        }})
+    }
+}
+
 fn socket_address(address: SocketAddr) -> Value {
     json!({"socket_address": {
         "address": address.ip().to_string(), "port_value": address.port(),
@@ -138,6 +179,10 @@ mod tests {
     use super::*;
 
     fn bootstrap(ads_host: &str) -> Value {
+        bootstrap_with(ads_host, None)
+    }
+
+    fn bootstrap_with(ads_host: &str, statsd: Option<Statsd>) -> Value {
         let bootstrap = Bootstrap {
             node_id: "default/pod-1".into(),
             cluster: "default-default".into(),
@@ -145,6 +190,7 @@ mod tests {
             ads_port: 18000,
             admin: "127.0.0.1:8001".parse().unwrap(),
             ready: "[::1]:8006".parse().unwrap(),
+            statsd,
         };
         serde_json::from_str(&bootstrap.to_json()).unwrap()
     }
@@ -162,5 +208,23 @@ mod tests {
         let listener = &bootstrap("::1")["static_resources"]["listeners"][0]["address"];
         assert_eq!(listener["socket_address"]["address"], "::1");
         assert_eq!(listener["socket_address"]["port_value"], 8006);
+    }
+
+    #[test]
+    fn statistics_go_to_statsd_where_it_is_wanted() {
+        assert!(bootstrap("::1")["stats_sinks"].is_null());
+        let statsd = |dog, entity: Option<&str>| Statsd {
+            address: "192.0.2.1:8125".parse().unwrap(),
+            dog,
+            flush_seconds: 2,
+            entity: entity.map(str::to_owned),
+        };
+        let plain = bootstrap_with("::1", Some(statsd(false, None)));
+        assert_eq!(plain["stats_sinks"][0]["name"], "envoy.stat_sinks.statsd");
+        assert_eq!(plain["stats_flush_interval"], "2s");
+        assert!(plain["stats_config"].is_null());
+        let dog = bootstrap_with("::1", Some(statsd(true, Some("pod-1"))));
+        assert_eq!(dog["stats_sinks"][0]["name"], "envoy.stat_sinks.dog_statsd");
+        assert_eq!(dog["stats_config"]["stats_tags"][0]["fixed_value"], "pod-1");
     }
 }

@@ -19,7 +19,7 @@ mod settings;
 mod status;
 
 pub use app::{Bound, start};
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, Statsd};
 pub use fleet::{Client, Fleet};
 pub use metrics::Metrics;
 pub use nuncio_source::Event;

@@ -91,6 +91,7 @@ impl Gateway {
             ads_port: self.bound.grpc.port(),
             admin: "127.0.0.1:0".parse().unwrap(),
             ready: "127.0.0.1:0".parse().unwrap(),
+            statsd: None,
         };
         let config = folder.path().join("bootstrap.json");
         std::fs::write(&config, bootstrap.to_json()).unwrap();

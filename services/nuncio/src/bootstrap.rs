@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use nuncio_control_plane::Bootstrap;
 
-use crate::output;
+use crate::{output, statsd};
 
 /// Print the bootstrap configuration of an Envoy, as JSON.
 ///
@@ -43,6 +43,9 @@ pub(crate) struct Settings {
     /// Address where Envoy answers `/ready`.
     #[arg(long, env = "NUNCIO_ENVOY_READY", default_value = "127.0.0.1:8006")]
     envoy_ready: SocketAddr,
+
+    #[command(flatten)]
+    statsd: statsd::Collector,
 }
 
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -55,6 +58,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         ads_port: port,
         admin: settings.envoy_admin,
         ready: settings.envoy_ready,
+        statsd: settings.statsd.find()?,
     };
     output::text(&bootstrap.to_json());
     Ok(ExitCode::SUCCESS)

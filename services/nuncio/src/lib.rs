@@ -18,6 +18,7 @@ mod objects;
 mod output;
 mod render;
 mod run;
+mod statsd;
 
 pub use certgen::Bundle;
 pub use cli::main;

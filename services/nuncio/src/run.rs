@@ -9,15 +9,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nuncio_control_plane::Bootstrap;
-use nuncio_process::{Args, Context, Hidden};
+use nuncio_control_plane::{Bootstrap, Statsd};
+use nuncio_process::{Args, Context, Hidden, chain};
 use nuncio_source::{FolderSettings, Source};
 use tokio::sync::watch;
 
 use crate::demo::Demo;
 use crate::envoy::{Admin, Options, Search, Supervisor};
 use crate::objects::Objects;
-use crate::output;
+use crate::{output, statsd};
 use services::Services;
 
 /// Run a gateway: four services and Envoy, on the objects of a folder.
@@ -59,6 +59,9 @@ pub(crate) struct Settings {
     /// Log level of Envoy.
     #[arg(long, env = "NUNCIO_ENVOY_LOG", default_value = "warning", value_name = "LEVEL")]
     envoy_log: String,
+
+    #[command(flatten)]
+    statsd: statsd::Collector,
 
     /// Keep rate-limit counters in this Redis instead of in memory.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
@@ -125,11 +128,18 @@ async fn start(
         output::line(format_args!("listening {what} {address}"));
     }
 
+    let statsd = settings.statsd.clone();
+    let statsd = tokio::task::spawn_blocking(move || statsd.find()).await?;
+    let statsd = statsd.unwrap_or_else(|error| {
+        // Nobody to count requests is no reason not to serve them.
+        tracing::error!(error = chain(error.as_ref()), "no statistics are sent");
+        None
+    });
     let options = Options {
         program,
         wrapper: std::env::current_exe().ok(),
         folder: state,
-        bootstrap: bootstrap(&settings).to_json(),
+        bootstrap: bootstrap(&settings, statsd).to_json(),
         log_level: settings.envoy_log.clone(),
         concurrency: settings.envoy_concurrency,
         drain_time,
@@ -155,7 +165,7 @@ async fn start(
     Ok(demo)
 }
 
-fn bootstrap(settings: &Settings) -> Bootstrap {
+fn bootstrap(settings: &Settings, statsd: Option<Statsd>) -> Bootstrap {
     let objects = &settings.objects;
     Bootstrap {
         node_id: "nuncio-run".into(),
@@ -164,6 +174,7 @@ fn bootstrap(settings: &Settings) -> Bootstrap {
         ads_port: settings.ads_address.port(),
         admin: settings.envoy_admin,
         ready: settings.envoy_ready,
+        statsd,
     }
 }
 
