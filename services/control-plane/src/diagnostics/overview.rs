@@ -1,8 +1,10 @@
 //! The overview under Emissary's keys, as far as they mean something here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LbEndpoint};
 use nuncio_api::{Mapping, Object, Severity, Spec};
 use nuncio_compiler::Subject;
 use nuncio_xds::TypeUrl;
@@ -79,7 +81,7 @@ fn findings(pages: &Pages) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
     (errors, notices, all)
 }
 
-fn route_info(objects: &[std::sync::Arc<Object>]) -> Vec<Value> {
+fn route_info(objects: &[Arc<Object>]) -> Vec<Value> {
     let mut routes = Vec::new();
     for object in objects {
         let Spec::Mapping(mapping) = &object.spec else { continue };
@@ -108,14 +110,23 @@ fn route(object: &Object, mapping: &Mapping) -> Value {
     })
 }
 
-/// Clusters by the names that Envoy's statistics use.
+/// Clusters by Emissary's names. Targets are what a cluster asks DNS for, or
+/// the endpoints it was sent.
 fn cluster_info(pages: &Pages) -> Map<String, Value> {
     let cache = pages.fleet.cache();
+    let sent: BTreeMap<Arc<str>, ClusterLoadAssignment> = cache
+        .all(&TypeUrl::ENDPOINTS)
+        .filter_map(|payload| {
+            let endpoints = ClusterLoadAssignment::decode(payload.message()).ok()?;
+            Some((payload.name().clone(), endpoints))
+        })
+        .collect();
     let mut clusters = Map::new();
     for payload in cache.all(&TypeUrl::CLUSTER) {
         let Ok(cluster) = Cluster::decode(payload.message()) else { continue };
-        let targets: Vec<Value> = cluster
-            .load_assignment
+        let assignment =
+            cluster.load_assignment.as_ref().or_else(|| sent.get(payload.endpoints()?));
+        let targets: Vec<Value> = assignment
             .iter()
             .flat_map(|assignment| &assignment.endpoints)
             .flat_map(|locality| &locality.lb_endpoints)
@@ -132,7 +143,7 @@ fn cluster_info(pages: &Pages) -> Map<String, Value> {
     clusters
 }
 
-fn target(endpoint: &envoy_types::pb::envoy::config::endpoint::v3::LbEndpoint) -> Option<Value> {
+fn target(endpoint: &LbEndpoint) -> Option<Value> {
     use envoy_types::pb::envoy::config::core::v3::address::Address;
     use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
     use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
@@ -145,10 +156,10 @@ fn target(endpoint: &envoy_types::pb::envoy::config::endpoint::v3::LbEndpoint) -
         Some(PortSpecifier::PortValue(port)) => port,
         _ => 0,
     };
-    Some(json!({"host": socket.address, "port": port}))
+    Some(json!({"ip": socket.address, "port": port}))
 }
 
-fn services(objects: &[std::sync::Arc<Object>]) -> Vec<Value> {
+fn services(objects: &[Arc<Object>]) -> Vec<Value> {
     let mut services = Vec::new();
     for object in objects {
         let service = match &object.spec {
@@ -167,7 +178,7 @@ fn services(objects: &[std::sync::Arc<Object>]) -> Vec<Value> {
     services
 }
 
-fn resolvers(objects: &[std::sync::Arc<Object>]) -> Vec<Value> {
+fn resolvers(objects: &[Arc<Object>]) -> Vec<Value> {
     let mut resolvers = Vec::new();
     for object in objects {
         let kind = match &object.spec {
@@ -186,7 +197,7 @@ fn resolvers(objects: &[std::sync::Arc<Object>]) -> Vec<Value> {
 }
 
 /// Resource keys to what they are and where they stand.
-fn source_map(objects: &[std::sync::Arc<Object>]) -> BTreeMap<String, Value> {
+fn source_map(objects: &[Arc<Object>]) -> BTreeMap<String, Value> {
     let mut map: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for object in objects {
         // Neither is configuration of a gateway's behaviour; there are many.
