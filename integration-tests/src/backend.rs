@@ -39,23 +39,38 @@ impl Backend {
     /// Returns its Service and EndpointSlice as YAML, reachable at the
     /// Service's port 80 and 443.
     pub fn manifest(&self) -> String {
-        let (name, ip, port) = (self.name(), self.address().ip(), self.address().port());
-        let mut text = format!(
-            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
-             spec:\n  ports:\n"
-        );
-        for (label, number) in [("plain", 80), ("secure", 443)] {
-            let _ = writeln!(text, "  - {{name: {label}, port: {number}, targetPort: {port}}}");
-        }
+        service(self.name(), std::slice::from_ref(self))
+    }
+}
+
+/// Returns a Service with ports 80 and 443, and the slices of the backends
+/// that stand behind it, as YAML.
+pub fn service(name: &str, backends: &[Backend]) -> String {
+    let addresses: Vec<SocketAddr> = backends.iter().map(Backend::address).collect();
+    service_at(name, &addresses)
+}
+
+/// Returns a Service with ports 80 and 443, and an EndpointSlice for each
+/// address that stands behind it, as YAML.
+///
+/// A slice has one port for all its addresses, hence one for each.
+pub fn service_at(name: &str, addresses: &[SocketAddr]) -> String {
+    let mut text = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
+         spec:\n  ports:\n  - {{name: plain, port: 80, targetPort: plain}}\n  \
+         - {{name: secure, port: 443, targetPort: secure}}\n"
+    );
+    for (number, address) in addresses.iter().enumerate() {
+        let (ip, port) = (address.ip(), address.port());
         let _ = write!(
             text,
             "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
-             metadata:\n  name: {name}-1\n  namespace: default\n  \
+             metadata:\n  name: {name}-{number}\n  namespace: default\n  \
              labels: {{kubernetes.io/service-name: {name}}}\n\
              addressType: IPv4\nports:\n\
              - {{name: plain, port: {port}}}\n- {{name: secure, port: {port}}}\n\
              endpoints:\n- addresses: [\"{ip}\"]\n"
         );
-        text
     }
+    text
 }

@@ -4,19 +4,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use nuncio::envoy::{Search, Version};
+
 /// Returns the root of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies below the root")
 }
 
-/// Returns the `nuncio` binary, built from the sources as they are now.
+/// Returns the `nuncio` binary: `NUNCIO_BINARY`, or one that is built from the
+/// sources as they are now.
 ///
 /// # Panics
 ///
 /// When it does not build.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(&["nuncio"]).join("nuncio"))
+    BINARY.get_or_init(|| {
+        let named = std::env::var_os("NUNCIO_BINARY").map(PathBuf::from);
+        named.unwrap_or_else(|| build(&["nuncio"]).join("nuncio"))
+    })
 }
 
 /// Returns the folder of the services' own binaries, built from the sources as
@@ -65,4 +71,14 @@ pub fn envoy() -> PathBuf {
     let path = named.unwrap_or_else(|| workspace().join(".tools/envoy-1.40.0/envoy"));
     assert!(path.is_file(), "no Envoy at {}; run `.ci/tools envoy`", path.display());
     path
+}
+
+/// Returns the version of that Envoy, for what an older one does otherwise.
+///
+/// # Panics
+///
+/// When it is not one that the gateway can drive.
+pub async fn envoy_version() -> Version {
+    let search = Search { named: Some(envoy()), ..Search::default() };
+    search.find().await.expect("tests run a usable Envoy").version
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nuncio::echo::Answer;
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Method, RequestBuilder, redirect};
+use reqwest::{Certificate, Method, RequestBuilder, Version, redirect};
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,6 +19,8 @@ pub struct Client {
 /// One answer, read to its end.
 #[derive(Debug, Clone)]
 pub struct Reply {
+    /// Version of HTTP between client and gateway.
+    pub version: Version,
     /// Status code.
     pub status: u16,
     /// Response headers.
@@ -90,9 +92,10 @@ impl Client {
     /// Sends a request; `None` when no answer came.
     pub async fn send(request: RequestBuilder) -> Option<Reply> {
         let response = request.send().await.ok()?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let (version, status) = (response.version(), response.status().as_u16());
+        let headers = response.headers().clone();
         let body = response.text().await.ok()?;
-        Some(Reply { status, headers, body })
+        Some(Reply { version, status, headers, body })
     }
 }
 

@@ -54,6 +54,20 @@ impl Files {
         std::fs::rename(&draft, &path).expect("both lie in one folder");
     }
 
+    /// Writes an object of Emissary's group in namespace `default` to the file
+    /// `<kind>-<name>.yaml`; `spec` is YAML.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn put(&self, kind: &str, name: &str, spec: &str) {
+        let text = format!(
+            "apiVersion: getambassador.io/v3alpha1\nkind: {kind}\n\
+             metadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+        );
+        self.write(&format!("{kind}-{name}.yaml"), text);
+    }
+
     /// Removes a file.
     ///
     /// # Panics

@@ -8,19 +8,23 @@
 mod backend;
 mod binary;
 mod client;
+mod fakes;
 mod files;
 mod parts;
 mod ports;
 mod process;
+mod raw;
 mod stack;
 mod wait;
 
-pub use backend::Backend;
-pub use binary::{binary, envoy, services, workspace};
+pub use backend::{Backend, service, service_at};
+pub use binary::{binary, envoy, envoy_version, services, workspace};
 pub use client::{Client, Reply};
+pub use fakes::{Arrived, Fake};
 pub use files::Files;
 pub use parts::Parts;
 pub use ports::free_port;
 pub use process::{Ended, Process};
+pub use raw::{exchange, head};
 pub use stack::{Builder, Stack, mapping};
 pub use wait::{PATIENCE, eventually, until};

@@ -61,6 +61,7 @@ impl Process {
                 .iter()
                 .find_map(|line| Some(line.strip_prefix(prefix)?.trim().to_owned()));
             if found.is_none()
+                && self.is_read()
                 && let Ok(Some(status)) = self.child.try_wait()
             {
                 panic!("ended with {status} before `{prefix}…`\n{}", self.said());
@@ -68,6 +69,12 @@ impl Process {
             found
         })
         .await
+    }
+
+    /// Whether nothing more can come: the readers end when the pipes close, at
+    /// the latest with the process.
+    fn is_read(&self) -> bool {
+        Arc::strong_count(&self.stdout) + Arc::strong_count(&self.stderr) == 2
     }
 
     /// Returns everything said so far.
@@ -120,12 +127,7 @@ impl Process {
         let wait = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let Ok(Ok(status)) = wait else { panic!("did not end\n{}", self.said()) };
         let text = |lines: &Lines| lock(lines).join("\n");
-        // The readers end when the pipes close, at the latest with the process.
-        eventually("both pipes were read", async || {
-            let done = Arc::strong_count(&self.stdout) + Arc::strong_count(&self.stderr) == 2;
-            done.then_some(())
-        })
-        .await;
+        eventually("both pipes were read", async || self.is_read().then_some(())).await;
         Ended { status, stdout: text(&self.stdout), stderr: text(&self.stderr) }
     }
 }

@@ -43,10 +43,35 @@ impl Builder {
         self
     }
 
+    /// Adds echo backends that stand behind one Service.
+    #[must_use]
+    pub async fn backends(mut self, service: &str, names: &[&str]) -> Self {
+        let mut several = Vec::with_capacity(names.len());
+        for name in names {
+            several.push(Backend::start(Options::named(*name)).await);
+        }
+        self.files.write(&format!("service-{service}.yaml"), crate::service(service, &several));
+        self.backends.extend(several);
+        self
+    }
+
     /// Adds a Mapping of one prefix to one service for every host.
     #[must_use]
     pub fn mapping(self, name: &str, prefix: &str, service: &str) -> Self {
         self.file(&format!("mapping-{name}.yaml"), &mapping(name, prefix, service))
+    }
+
+    /// Adds an object of Emissary's group in namespace `default`; `spec` is YAML.
+    #[must_use]
+    pub fn object(self, kind: &str, name: &str, spec: &str) -> Self {
+        self.files.put(kind, name, spec);
+        self
+    }
+
+    /// Adds the Module `ambassador`; `config` is YAML.
+    #[must_use]
+    pub fn module(self, config: &str) -> Self {
+        self.object("Module", "ambassador", &format!("{{config: {config}}}"))
     }
 
     /// Leaves out the two Listeners that a stack has otherwise.
@@ -111,6 +136,8 @@ impl Builder {
         let admin = stack.process.line("listening control-plane admin ").await;
         let admin = admin.rsplit('/').next().and_then(|address| address.parse().ok());
         stack.admin = admin.expect("the admin line ends with an address");
+        let envoy = stack.process.line("listening envoy admin ").await;
+        stack.envoy = envoy.parse().expect("the line ends with an address");
         stack.process.line("ready").await;
         stack
     }
@@ -133,6 +160,7 @@ impl Builder {
             backends: self.backends,
             client: Client::new(),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            envoy: SocketAddr::from(([127, 0, 0, 1], 0)),
             http: self.http,
             https: self.https,
         }
@@ -148,6 +176,7 @@ pub struct Stack {
     backends: Vec<Backend>,
     client: Client,
     admin: SocketAddr,
+    envoy: SocketAddr,
     http: u16,
     https: u16,
 }
@@ -169,6 +198,16 @@ impl Stack {
     /// Returns the objects' folder, to edit.
     pub const fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// Adds or replaces an object of Emissary's group; `spec` is YAML.
+    pub fn put(&self, kind: &str, name: &str, spec: &str) {
+        self.files.put(kind, name, spec);
+    }
+
+    /// Replaces the Module `ambassador`; `config` is YAML.
+    pub fn put_module(&self, config: &str) {
+        self.put("Module", "ambassador", &format!("{{config: {config}}}"));
     }
 
     /// Returns the running program.
@@ -245,6 +284,37 @@ impl Stack {
         let what = format!("GET {path} is answered {status}");
         let fits = |reply: &Option<Reply>| reply.as_ref().is_some_and(|it| it.status == status);
         until(&what, async || self.get(path).await, fits).await.expect("it has a status")
+    }
+
+    /// Sends a GET for a host name to the cleartext Listener.
+    ///
+    /// # Panics
+    ///
+    /// When no answer comes.
+    pub async fn get_host(&self, host: &str, path: &str) -> Reply {
+        let reply = Client::send(self.request(Method::GET, path).header("host", host)).await;
+        reply.unwrap_or_else(|| panic!("no answer for {host}{path}"))
+    }
+
+    /// Sends a GET to Envoy's own admin interface.
+    ///
+    /// # Panics
+    ///
+    /// When no answer comes.
+    pub async fn ask_envoy(&self, path: &str) -> Reply {
+        let reply = self.client.get(&format!("http://{}{path}", self.envoy)).await;
+        reply.expect("envoy's admin interface answers")
+    }
+
+    /// Returns a counter or gauge of Envoy; `None` while it does not exist.
+    ///
+    /// # Panics
+    ///
+    /// When Envoy does not answer.
+    pub async fn statistic(&self, name: &str) -> Option<u64> {
+        let text = self.ask_envoy("/stats").await.body;
+        let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| *key == name)?.1.parse().ok()
     }
 
     /// Sends a GET to the admin port.

@@ -1,6 +1,8 @@
 //! `nuncio explain` against Envoy: the same requests, the same answers.
 
-use nuncio_integration_tests::{Client, Process, Reply, Stack, binary};
+use std::collections::BTreeSet;
+
+use nuncio_integration_tests::{Client, Process, Reply, Stack, binary, envoy_version};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -132,6 +134,17 @@ const REQUESTS: &[Asked] = &[
     ("GET", "/", &[]),
 ];
 
+/// Requests whose outcome is the same in the Envoy at hand: an older one joins
+/// the values of a repeated header before it compares them, ours compares each.
+async fn requests() -> Vec<&'static Asked> {
+    let joins = envoy_version().await.minor < 40;
+    let repeats = |asked: &Asked| {
+        let names: BTreeSet<&str> = asked.2.iter().map(|(name, _)| *name).collect();
+        names.len() < asked.2.len()
+    };
+    REQUESTS.iter().filter(|asked| !joins || !repeats(asked)).collect()
+}
+
 async fn explained(stack: &Stack, asked: &Asked) -> Value {
     let (method, path, headers) = asked;
     let process = Process::start(binary(), |command| {
@@ -184,7 +197,7 @@ fn assert_agree(asked: &Asked, explained: &Value, reply: &Reply) {
 async fn explain_says_what_envoy_does() {
     let builder = Stack::builder().backend("first").await.backend("second").await;
     let stack = builder.file("mappings.yaml", MAPPINGS).start().await;
-    for asked in REQUESTS {
+    for asked in requests().await {
         let (explained, reply) = (explained(&stack, asked).await, sent(&stack, asked).await);
         assert_agree(asked, &explained, &reply);
     }
@@ -203,7 +216,7 @@ async fn explain_says_what_envoy_does_when_routes_are_indexed() {
     let builder = builder.file("many.yaml", &many.join("---\n"));
     let stack = builder.file("mappings.yaml", MAPPINGS).start().await;
     let more: &[Asked] = &[("GET", "/many/17/x", &[]), ("GET", "/many/200/", &[])];
-    for asked in REQUESTS.iter().chain(more) {
+    for asked in requests().await.into_iter().chain(more) {
         let (explained, reply) = (explained(&stack, asked).await, sent(&stack, asked).await);
         assert_agree(asked, &explained, &reply);
     }
