@@ -3,39 +3,23 @@
 use std::sync::Arc;
 
 use divan::Bencher;
-use nuncio_api::{Change, Object};
+use nuncio_api::Change;
 use nuncio_compiler::{Compiler, Settings};
-use nuncio_testing::manifests;
 
-const LISTENER: &str = "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {name: http, namespace: default}\nspec: {port: 8080, protocol: HTTP, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}\n";
+#[path = "support/world.rs"]
+mod world;
+
+use world::{Shape, World};
+
+const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 
 fn main() {
     divan::main();
 }
 
-fn text(number: usize, timeout: u64) -> String {
-    format!(
-        "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {{name: m{number}, namespace: default}}\nspec: {{hostname: '*', prefix: /service-{number}/, service: 'service-{number}.backend:8080', timeout_ms: {timeout}}}\n"
-    )
-}
-
-fn mapping(number: usize, timeout: u64) -> Arc<Object> {
-    let mut object = (*manifests::object(&text(number, timeout))).clone();
-    object.origin = Default::default();
-    Arc::new(object)
-}
-
-fn objects(count: usize) -> Vec<Change> {
-    let listener = manifests::changes(LISTENER);
-    let mappings = (0..count)
-        .map(|number| Change::Apply { object: mapping(number, 3000), findings: Vec::new() });
-    listener.into_iter().chain(mappings).collect()
-}
-
-/// Everything at once, as at a start.
-#[divan::bench(args = [1_000, 10_000], sample_count = 10, sample_size = 1)]
-fn cold(bencher: Bencher<'_, '_>, count: usize) {
-    let changes = objects(count);
+/// Applies everything at once to a compiler without objects.
+fn cold(bencher: Bencher<'_, '_>, world: World) {
+    let changes: Vec<Change> = world.objects().map(world::apply).collect();
     bencher.with_inputs(|| (Compiler::new(Settings::default()), changes.clone())).bench_values(
         |(mut compiler, changes)| {
             let delta = compiler.apply(changes);
@@ -44,12 +28,16 @@ fn cold(bencher: Bencher<'_, '_>, count: usize) {
     );
 }
 
+/// As at a start.
+#[divan::bench(args = SIZES, consts = [0, 1, 2], sample_count = 10, sample_size = 1)]
+fn cold_start<const SHAPE: usize>(bencher: Bencher<'_, '_>, count: usize) {
+    cold(bencher, World { count, shape: Shape::ALL[SHAPE] });
+}
+
 /// The same, from one file of YAML.
 #[divan::bench(args = [1_000, 10_000], sample_count = 10, sample_size = 1)]
 fn cold_from_yaml(bencher: Bencher<'_, '_>, count: usize) {
-    let mappings = (0..count).map(|number| text(number, 3000));
-    let file: String =
-        std::iter::once(LISTENER.to_owned()).chain(mappings).collect::<Vec<_>>().join("---\n");
+    let file = world::text(count);
     bencher.with_inputs(|| Compiler::new(Settings::default())).bench_values(|mut compiler| {
         let changes = manifests::changes(&file);
         assert_eq!(changes.len(), count + 1);
@@ -58,16 +46,47 @@ fn cold_from_yaml(bencher: Bencher<'_, '_>, count: usize) {
     });
 }
 
-/// One Mapping among many gets another timeout.
-#[divan::bench(args = [1_000, 10_000], sample_count = 50, sample_size = 1)]
-fn one_change(bencher: Bencher<'_, '_>, count: usize) {
+/// Applies changes in turn to a compiler that holds a world.
+fn changing(bencher: Bencher<'_, '_>, world: World, change: impl Fn(usize) -> Change) {
     let mut compiler = Compiler::new(Settings::default());
-    compiler.apply(objects(count));
-    let versions = [mapping(count / 2, 1000), mapping(count / 2, 2000)];
-    let mut turn = 0;
-    bencher.bench_local(|| {
-        turn += 1;
-        let object = versions[turn % 2].clone();
-        compiler.apply(vec![Change::Apply { object, findings: Vec::new() }])
+    compiler.apply(world.objects().map(world::apply).collect());
+    let mut turn = 1;
+    bencher
+        .with_inputs(|| {
+            turn += 1;
+            change(turn)
+        })
+        .bench_local_values(|change| {
+            let delta = compiler.apply(vec![change]);
+            assert!(!delta.changed.is_empty(), "a change without effect");
+            delta
+        });
+}
+
+/// One Mapping among many gets another timeout.
+#[divan::bench(args = SIZES, sample_count = 200, sample_size = 1)]
+fn one_edit(bencher: Bencher<'_, '_>, count: usize) {
+    let world = World { count, shape: Shape::OneHost };
+    changing(bencher, world, |turn| {
+        world::apply(world.mapping((turn * 7919) % count, 1000 + turn as u64))
+    });
+}
+
+/// One Mapping comes, and goes the next time.
+#[divan::bench(args = SIZES, sample_count = 200, sample_size = 1)]
+fn one_come_or_gone(bencher: Bencher<'_, '_>, count: usize) {
+    let world = World { count, shape: Shape::OneHost };
+    changing(bencher, world, |turn| {
+        let object: Arc<_> = world.mapping(count + turn / 2, 1000);
+        if turn.is_multiple_of(2) { world::apply(object) } else { Change::Delete(object.key()) }
+    });
+}
+
+/// One Mapping of one of many Hosts gets another timeout.
+#[divan::bench(args = SIZES, sample_count = 200, sample_size = 1)]
+fn one_edit_many_hosts(bencher: Bencher<'_, '_>, count: usize) {
+    let world = World { count, shape: Shape::ManyHosts };
+    changing(bencher, world, |turn| {
+        world::apply(world.mapping((turn * 7919) % count, 1000 + turn as u64))
     });
 }

@@ -20,12 +20,13 @@ mod publish;
 mod reports;
 mod routes;
 mod sheets;
+mod tables;
 
 use clusters::Clusters;
 use publish::Published;
 use reports::{Pass, Reports};
 use routes::{Edits, Routes};
-use sheets::Sheets;
+use tables::Tables;
 
 /// What a list of diagnostics is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +77,7 @@ pub struct Compiler {
     /// Mappings of the gateway itself.
     internal: BTreeMap<ItemId, Item>,
     routes: Routes,
-    sheets: Sheets,
+    tables: Tables,
     clusters: Clusters,
     published: Published,
     reports: Reports,
@@ -112,7 +113,7 @@ impl Compiler {
             scene: None,
             internal: BTreeMap::new(),
             routes: Routes::default(),
-            sheets: Sheets::default(),
+            tables: Tables::default(),
             clusters: Clusters::default(),
             published: Published::default(),
             reports: Reports::default(),

@@ -19,9 +19,12 @@ mod ir;
 mod names;
 pub mod render;
 mod resource;
+mod rope;
+mod runs;
 mod settings;
 
 pub use compiler::{Compiler, Delta, Subject};
 pub use envoy::route_index;
 pub use resource::{Resource, ResourceName, TypeUrl};
+pub use rope::Rope;
 pub use settings::{Address, Settings};

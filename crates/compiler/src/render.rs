@@ -59,7 +59,7 @@ pub fn json(resource: &Resource) -> Result<Value, RenderError> {
     let descriptor =
         POOL.get_message_by_name(message_name).ok_or(RenderError::UnknownType { type_url })?;
     let name = || resource.name.to_string();
-    let message = DynamicMessage::decode(descriptor, &*resource.bytes)
+    let message = DynamicMessage::decode(descriptor, resource.bytes.to_bytes())
         .map_err(|source| RenderError::Decode { name: name(), source })?;
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
     message

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use nuncio_api::ObjectKey;
+
+use crate::Rope;
 
 /// Type of a resource, as xDS names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,11 +104,13 @@ impl fmt::Display for ResourceName {
 pub struct Resource {
     /// Identity.
     pub name: ResourceName,
-    /// Hash of `bytes` (XXH3, 64 bit): equal on every replica and after every
-    /// restart for equal bytes.
+    /// Hash of `bytes` (XXH3, 64 bit; of large ones in chunks, then of the
+    /// hashes): equal on every replica and after every restart for equal
+    /// objects, whatever edits led to them.
     pub version: u64,
-    /// The encoded message, without the `Any` around it.
-    pub bytes: Bytes,
+    /// The encoded message, without the `Any` around it. Versions share the
+    /// chunks in which they agree.
+    pub bytes: Rope,
     /// Objects that this resource was made of, sorted. A route configuration
     /// and a listener name Listener and Hosts here;
     /// [`Compiler::sources`](crate::Compiler::sources) adds the Mappings.
@@ -116,8 +119,8 @@ pub struct Resource {
 
 impl Resource {
     /// Makes a resource of encoded bytes.
-    pub fn new(name: ResourceName, bytes: Bytes, sources: Arc<[ObjectKey]>) -> Self {
-        let version = xxhash_rust::xxh3::xxh3_64(&bytes);
-        Self { name, version, bytes, sources }
+    pub fn new(name: ResourceName, bytes: impl Into<Rope>, sources: Arc<[ObjectKey]>) -> Self {
+        let bytes = bytes.into();
+        Self { name, version: bytes.hash(), bytes, sources }
     }
 }

@@ -93,7 +93,7 @@ fn bootstrap(result: &Compiled) -> Bootstrap {
 
 fn all<M: Message + Default>(result: &Compiled, type_url: TypeUrl) -> Vec<M> {
     let wanted = result.resources.iter().filter(|resource| resource.name.type_url == type_url);
-    wanted.map(|resource| M::decode(&*resource.bytes).unwrap()).collect()
+    wanted.map(|resource| M::decode(resource.bytes.to_bytes()).unwrap()).collect()
 }
 
 /// Puts a certificate in the place of files that this machine does not have.

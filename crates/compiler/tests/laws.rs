@@ -1,43 +1,21 @@
 //! Laws of the compiler, on random edits of every kind it reads.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use nuncio_api::{Change, Object, ObjectKey};
-use nuncio_compiler::{Compiler, Resource, ResourceName, TypeUrl};
+use nuncio_api::{Change, Object};
+use nuncio_compiler::{Compiler, Resource, ResourceName, Rope, TypeUrl};
 use nuncio_testing::manifests;
 use proptest::prelude::*;
 
+#[path = "laws/large.rs"]
+mod large;
 #[path = "laws/objects.rs"]
 mod objects;
 #[path = "laws/script.rs"]
 mod script;
 
 use script::{apply, at_line, play, script, settings};
-
-/// One of many Mappings. `kind` changes its condition on the path; those with a
-/// regex or a short prefix stand in many lists of a tree.
-fn one_of_many(number: usize, kind: usize, timeout: u64) -> Arc<Object> {
-    let path = match kind {
-        0 => format!("prefix: /team-{}/service-{number}/", number % 5),
-        1 => format!("prefix: /team-{}/service-{number}, prefix_exact: true", number % 5),
-        2 => format!("prefix: '/team-{}/.*/{number}', prefix_regex: true", number % 5),
-        _ => format!("prefix: /team-{}/", number % 5),
-    };
-    manifests::object(&format!(
-        "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {{name: m{number}, namespace: default}}\nspec: {{hostname: '*', {path}, service: s{number}, timeout_ms: {timeout}}}\n"
-    ))
-}
-
-/// A Listener and Mappings, as many as a virtual host needs to get a tree.
-fn many() -> &'static [Arc<Object>] {
-    const LISTENER: &str = "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {name: http, namespace: default}\nspec: {port: 8080, protocol: HTTP, securityModel: XFP, hostBinding: {namespace: {from: ALL}}}\n";
-    static MANY: LazyLock<Vec<Arc<Object>>> = LazyLock::new(|| {
-        let mappings = (0..100).map(|number| one_of_many(number, usize::from(number < 3) * 2, 0));
-        std::iter::once(manifests::object(LISTENER)).chain(mappings).collect()
-    });
-    &MANY
-}
 
 type Snapshot = BTreeMap<ResourceName, Arc<Resource>>;
 
@@ -129,37 +107,13 @@ proptest! {
         told.retain(|_, findings| !findings.is_empty());
         prop_assert_eq!(&told, compiler.diagnostics());
         // Sources are no part of the delta of a resource whose bytes stay.
-        let bytes = |held: &Snapshot| -> BTreeMap<ResourceName, bytes::Bytes> {
+        let bytes = |held: &Snapshot| -> BTreeMap<ResourceName, Rope> {
             held.iter().map(|(name, resource)| (name.clone(), resource.bytes.clone())).collect()
         };
         prop_assert_eq!(bytes(&held), bytes(&snapshot(&compiler)));
         if !played.changes.is_empty() {
             same(&compiler, &played.compiler)?;
         }
-    }
-
-    /// Single edits of a table that is large enough for a tree.
-    #[test]
-    fn a_large_table_follows_edits(
-        edits in prop::collection::vec((0..100_usize, 0..4_usize, 0..3_u64, any::<bool>()), 1..12),
-    ) {
-        let mut compiler = apply_all(many().iter().cloned());
-        let mut present: BTreeMap<ObjectKey, Arc<Object>> =
-            many().iter().map(|object| (object.key(), object.clone())).collect();
-        for (number, kind, timeout, delete) in edits {
-            // Most edits leave the shape alone.
-            let object = one_of_many(number, if number % 4 == 0 { kind } else { 0 }, timeout);
-            let key = object.key();
-            if delete && number % 4 == 1 {
-                present.remove(&key);
-                compiler.apply(vec![Change::Delete(key)]);
-            } else {
-                present.insert(key, object.clone());
-                compiler.apply(vec![Change::Apply { object, findings: Vec::new() }]);
-            }
-        }
-        let full = apply_all(present.into_values());
-        prop_assert!(snapshot(&compiler) == snapshot(&full));
     }
 
     /// Objects that only stand elsewhere change no resource, and their findings
@@ -208,10 +162,10 @@ fn a_faulty_limit_keeps_the_good_one_and_refuses_until_there_was_one() {
     let good = "apiVersion: getambassador.io/v3alpha1\nkind: RateLimit\nmetadata: {name: r, namespace: default}\nspec: {domain: d, limits: [{pattern: [{generic_key: a}], rate: 5, unit: minute}]}\n";
     let bad = good.replace("minute", "fortnight");
     let worse = bad.replace("generic_key: a", "generic_key: b");
-    let limits = |compiler: &Compiler| -> Vec<u8> {
+    let limits = |compiler: &Compiler| -> Rope {
         let is_limits = |name: &ResourceName| name.type_url == TypeUrl::RateLimitConfig;
         let mut found = compiler.resources().filter(|resource| is_limits(&resource.name));
-        found.next().expect("the domain is served").bytes.to_vec()
+        found.next().expect("the domain is served").bytes.clone()
     };
     let mut compiler = Compiler::new(settings());
     let closed = codes(&compiler.apply(manifests::changes(&bad)));

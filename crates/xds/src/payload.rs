@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, DiscoveryType, EdsClusterConfig,
+};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
@@ -14,16 +15,20 @@ use crate::TypeUrl;
 /// One version of one resource, encoded once for every stream.
 ///
 /// The bytes are a complete element of `DeltaDiscoveryResponse.resources`, key
-/// and length included. Its inner `Any` comes last, and since the field of the
-/// `Any` in `Resource` and the field of the resources in `DiscoveryResponse`
-/// both have number 2, the tail of the same bytes is a complete element of
-/// `DiscoveryResponse.resources`. Both protocols copy it as it stands.
+/// and length included: a head of our own, then the message in the chunks in
+/// which it came, which all versions that agree in them share. The inner `Any`
+/// comes last, and since the field of the `Any` in `Resource` and the field of
+/// the resources in `DiscoveryResponse` both have number 2, the tail of the same
+/// bytes is a complete element of `DiscoveryResponse.resources`. Both protocols
+/// copy it as it stands.
 pub struct Payload {
     name: Arc<str>,
     version: u64,
-    element: Bytes,
+    /// Everything before the message.
+    head: Box<[u8]>,
     any_at: usize,
-    value_at: usize,
+    message: Box<[Bytes]>,
+    message_len: usize,
     endpoints: Option<Arc<str>>,
 }
 
@@ -43,25 +48,36 @@ impl Payload {
     /// Encodes a resource. `version` is a hash of `message`, the same on every
     /// replica and after every restart.
     pub fn new(type_url: &TypeUrl, name: Arc<str>, version: u64, message: &[u8]) -> Self {
+        Self::shared(type_url, name, version, [Bytes::copy_from_slice(message)])
+    }
+
+    /// Like [`Payload::new`], of a message in chunks that are not copied.
+    pub fn shared(
+        type_url: &TypeUrl,
+        name: Arc<str>,
+        version: u64,
+        chunks: impl IntoIterator<Item = Bytes>,
+    ) -> Self {
+        let message: Box<[Bytes]> = chunks.into_iter().collect();
+        let message_len = message.iter().map(Bytes::len).sum();
         let version_text = version_text(version);
         let any_len = field_len(field::ANY_TYPE_URL, type_url.as_str().len())
-            + field_len(field::ANY_VALUE, message.len());
+            + field_len(field::ANY_VALUE, message_len);
         let resource_len = field_len(field::RESOURCE_NAME, name.len())
             + field_len(field::RESOURCE_VERSION, version_text.len())
             + field_len(field::RESOURCE_ANY, any_len);
-        let mut buffer = BytesMut::with_capacity(field_len(field::RESOURCES, resource_len));
-        put_header(field::RESOURCES, resource_len, &mut buffer);
-        put_field(field::RESOURCE_NAME, name.as_bytes(), &mut buffer);
-        put_field(field::RESOURCE_VERSION, version_text.as_bytes(), &mut buffer);
-        let any_at = buffer.len();
-        put_header(field::RESOURCE_ANY, any_len, &mut buffer);
-        put_field(field::ANY_TYPE_URL, type_url.as_str().as_bytes(), &mut buffer);
-        put_header(field::ANY_VALUE, message.len(), &mut buffer);
-        let value_at = buffer.len();
-        buffer.extend_from_slice(message);
+        let mut head = Vec::with_capacity(field_len(field::RESOURCES, resource_len) - message_len);
+        put_header(field::RESOURCES, resource_len, &mut head);
+        put_field(field::RESOURCE_NAME, name.as_bytes(), &mut head);
+        put_field(field::RESOURCE_VERSION, version_text.as_bytes(), &mut head);
+        let any_at = head.len();
+        put_header(field::RESOURCE_ANY, any_len, &mut head);
+        put_field(field::ANY_TYPE_URL, type_url.as_str().as_bytes(), &mut head);
+        put_header(field::ANY_VALUE, message_len, &mut head);
         let endpoints =
-            if *type_url == TypeUrl::CLUSTER { endpoints_of(&name, message) } else { None };
-        Self { name, version, element: buffer.freeze(), any_at, value_at, endpoints }
+            if *type_url == TypeUrl::CLUSTER { endpoints_of(&name, &message) } else { None };
+        let head = head.into_boxed_slice();
+        Self { name, version, head, any_at, message, message_len, endpoints }
     }
 
     /// Returns the resource's name.
@@ -74,19 +90,38 @@ impl Payload {
         self.version
     }
 
-    /// Returns the encoded message alone.
+    /// Returns the encoded message alone; copies it when it came in several
+    /// chunks.
     pub fn message(&self) -> Bytes {
-        self.element.slice(self.value_at..)
+        match &*self.message {
+            [message] => message.clone(),
+            chunks => chunks.concat().into(),
+        }
     }
 
-    /// Returns an element of `DeltaDiscoveryResponse.resources`.
-    pub fn delta_element(&self) -> &[u8] {
-        &self.element
+    /// Returns an element of `DeltaDiscoveryResponse.resources`, in chunks.
+    pub fn delta_element(&self) -> impl Iterator<Item = &[u8]> {
+        self.element(0)
     }
 
-    /// Returns an element of `DiscoveryResponse.resources`.
-    pub fn sotw_element(&self) -> &[u8] {
-        &self.element[self.any_at..]
+    /// Returns an element of `DiscoveryResponse.resources`, in chunks.
+    pub fn sotw_element(&self) -> impl Iterator<Item = &[u8]> {
+        self.element(self.any_at)
+    }
+
+    /// Returns the length of [`Payload::delta_element`], in bytes.
+    pub fn delta_len(&self) -> usize {
+        self.head.len() + self.message_len
+    }
+
+    /// Returns the length of [`Payload::sotw_element`], in bytes.
+    pub fn sotw_len(&self) -> usize {
+        self.delta_len() - self.any_at
+    }
+
+    fn element(&self, from: usize) -> impl Iterator<Item = &[u8]> {
+        let message = self.message.iter().map(AsRef::as_ref);
+        std::iter::once(&self.head[from..]).chain(message)
     }
 
     /// Returns the name of the endpoints without which this cluster stays cold;
@@ -111,7 +146,7 @@ impl fmt::Debug for Payload {
         f.debug_struct("Payload")
             .field("name", &self.name)
             .field("version", &version_text(self.version))
-            .field("len", &self.element.len())
+            .field("len", &self.delta_len())
             .finish_non_exhaustive()
     }
 }
@@ -126,14 +161,25 @@ pub fn parse_version(text: &str) -> Option<u64> {
     if text.len() == 16 { u64::from_str_radix(text, 16).ok() } else { None }
 }
 
-fn endpoints_of(name: &Arc<str>, message: &[u8]) -> Option<Arc<str>> {
-    // A cluster that cannot be decoded is Envoy's to refuse.
-    let cluster = Cluster::decode(message).ok()?;
-    let eds = Some(ClusterDiscoveryType::Type(DiscoveryType::Eds as i32));
-    if cluster.cluster_discovery_type != eds {
+/// What of a `Cluster` says where its endpoints come from; decoding the rest of
+/// each would cost more than encoding it did.
+#[derive(Clone, PartialEq, Message)]
+struct Discovery {
+    #[prost(oneof = "ClusterDiscoveryType", tags = "2, 38")]
+    kind: Option<ClusterDiscoveryType>,
+    #[prost(message, optional, tag = "3")]
+    eds: Option<EdsClusterConfig>,
+}
+
+fn endpoints_of(name: &Arc<str>, message: &[Bytes]) -> Option<Arc<str>> {
+    // A cluster that cannot be decoded is Envoy's to refuse. Clusters are short
+    // and come in one chunk.
+    let [message] = message else { return None };
+    let Discovery { kind, eds } = Discovery::decode(&**message).ok()?;
+    if kind != Some(ClusterDiscoveryType::Type(DiscoveryType::Eds as i32)) {
         return None;
     }
-    let service = cluster.eds_cluster_config.map(|config| config.service_name).unwrap_or_default();
+    let service = eds.map(|config| config.service_name).unwrap_or_default();
     Some(if service.is_empty() { Arc::clone(name) } else { service.into() })
 }
 
@@ -141,18 +187,19 @@ fn field_len(tag: u32, content: usize) -> usize {
     key_len(tag) + encoded_len_varint(content as u64) + content
 }
 
-fn put_header(tag: u32, content: usize, buffer: &mut BytesMut) {
+fn put_header(tag: u32, content: usize, buffer: &mut Vec<u8>) {
     encode_key(tag, WireType::LengthDelimited, buffer);
     encode_varint(content as u64, buffer);
 }
 
-fn put_field(tag: u32, content: &[u8], buffer: &mut BytesMut) {
+fn put_field(tag: u32, content: &[u8], buffer: &mut Vec<u8>) {
     put_header(tag, content.len(), buffer);
     buffer.extend_from_slice(content);
 }
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::envoy::config::cluster::v3::Cluster;
     use envoy_types::pb::envoy::service::discovery::v3::{
         DeltaDiscoveryResponse, DiscoveryResponse,
     };
@@ -162,13 +209,18 @@ mod tests {
     #[test]
     fn one_encoding_serves_both_protocols() {
         let message = vec![7_u8; 300];
-        let payload = Payload::new(&TypeUrl::SECRET, "cert.default".into(), 0xab, &message);
-        let delta = DeltaDiscoveryResponse::decode(payload.delta_element()).unwrap();
+        let chunks = message.chunks(128).map(Bytes::copy_from_slice);
+        let payload = Payload::shared(&TypeUrl::SECRET, "cert.default".into(), 0xab, chunks);
+        let delta: Vec<u8> = payload.delta_element().flatten().copied().collect();
+        assert_eq!(delta.len(), payload.delta_len());
+        let delta = DeltaDiscoveryResponse::decode(&*delta).unwrap();
         let [resource] = delta.resources.as_slice() else { panic!("one resource") };
         assert_eq!(resource.name, "cert.default");
         assert_eq!(resource.version, "00000000000000ab");
         assert_eq!(parse_version(&resource.version), Some(0xab));
-        let sotw = DiscoveryResponse::decode(payload.sotw_element()).unwrap();
+        let sotw: Vec<u8> = payload.sotw_element().flatten().copied().collect();
+        assert_eq!(sotw.len(), payload.sotw_len());
+        let sotw = DiscoveryResponse::decode(&*sotw).unwrap();
         assert_eq!(sotw.resources, [resource.resource.clone().unwrap()]);
         assert_eq!(sotw.resources[0].type_url, TypeUrl::SECRET.as_str());
         assert_eq!(sotw.resources[0].value, message);

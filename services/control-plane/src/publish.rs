@@ -58,7 +58,8 @@ impl Publisher {
             .map(|resource| {
                 let type_url = type_url(resource.name.type_url);
                 let name = Arc::clone(&resource.name.name);
-                let payload = Payload::new(&type_url, name, resource.version, &resource.bytes);
+                let chunks = resource.bytes.chunks().cloned();
+                let payload = Payload::shared(&type_url, name, resource.version, chunks);
                 (resource, type_url, Arc::new(payload))
             })
             .collect();

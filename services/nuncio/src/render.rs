@@ -91,7 +91,7 @@ fn hide(resource: &Resource) -> Cow<'_, Resource> {
         return Cow::Borrowed(resource);
     }
     // What does not decode has no place for a secret that could be found.
-    let mut secret = Secret::decode(resource.bytes.clone()).unwrap_or_default();
+    let mut secret = Secret::decode(resource.bytes.to_bytes()).unwrap_or_default();
     let hidden = || DataSource {
         specifier: Some(data_source::Specifier::InlineString("[hidden]".into())),
         ..DataSource::default()
@@ -111,7 +111,7 @@ fn hide(resource: &Resource) -> Cow<'_, Resource> {
         Some(secret::Type::ValidationContext(_)) | None => {}
     }
     let (name, sources) = (resource.name.clone(), Arc::clone(&resource.sources));
-    Cow::Owned(Resource::new(name, secret.encode_to_vec().into(), sources))
+    Cow::Owned(Resource::new(name, secret.encode_to_vec(), sources))
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
             })),
         };
         let name = ResourceName::new(TypeUrl::Secret, "a");
-        let resource = Resource::new(name, secret.encode_to_vec().into(), [].into());
+        let resource = Resource::new(name, secret.encode_to_vec(), [].into());
         let text = render::yaml([hide(&resource).as_ref()]).unwrap();
         assert!(text.contains("public") && !text.contains("private\n"), "{text}");
         assert!(text.contains("[hidden]"), "{text}");

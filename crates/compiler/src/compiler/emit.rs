@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nuncio_api::{Kind, ObjectKey, Spec};
 
-use super::encoded::Piece;
+use super::encoded::{Piece, Place};
 use super::routes::Edits;
 use super::{Compiler, Dirty};
 use crate::envoy;
@@ -13,8 +13,9 @@ use crate::envoy::secret::Text;
 use crate::ir::limits;
 use crate::ir::policies::Policy;
 use crate::ir::route::{Action, AuthOverride, Forward, PathMatch, Route, RouteMatch};
-use crate::ir::scene::{self, RouteTable, Scene};
+use crate::ir::scene::{self, Scene};
 use crate::ir::secret::{self, Anchors, SecretName, SecretUse};
+use crate::rope::Rope;
 use crate::{ResourceName, TypeUrl, names};
 
 /// Timeout of a challenge request.
@@ -48,33 +49,26 @@ impl Compiler {
         }
     }
 
-    /// Emits the route configurations whose Hosts were edited.
+    /// Emits the route configurations whose Hosts were edited, or all of a new
+    /// scene.
     pub(super) fn emit_tables(&mut self, scene: &Scene, edits: &Edits, all: bool) {
-        self.sheets.edit(edits, &self.routes);
-        if all {
-            self.sheets.retain(scene.tables.iter().flat_map(|table| &table.virtual_hosts));
-        }
         let challenge = self.settings.challenges.as_ref().map(|address| {
             let (prefix, target) = scene::challenge_target(address);
-            Arc::new(Piece::of(&challenge_route(prefix, &target.name, scene.stage.auth)))
+            let route = challenge_route(prefix, &target.name, scene.stage.auth);
+            Arc::new(Piece::of(&route, Place::Challenge, 0))
         });
-        for table in &scene.tables {
-            let mut members = table.virtual_hosts.iter().filter_map(|host| host.host.as_ref());
-            if all || members.any(|host| edits.contains_key(host)) {
-                let bytes = self.table(table, challenge.as_ref());
-                let name = ResourceName::new(TypeUrl::RouteConfiguration, table.name.clone());
-                self.published.set(name, bytes, table.sources.clone());
-            }
+        let (tables, challenge) = (&scene.tables, challenge.as_ref());
+        let changed: Vec<(usize, Rope)> = if all {
+            let ropes = self.tables.remake(edits, tables, challenge, &self.routes);
+            ropes.into_iter().enumerate().collect()
+        } else {
+            self.tables.edit(edits, tables, challenge, &self.routes)
+        };
+        for (position, rope) in changed {
+            let table = &tables[position];
+            let name = ResourceName::new(TypeUrl::RouteConfiguration, table.name.clone());
+            self.published.set(name, rope, table.sources.clone());
         }
-    }
-
-    fn table(&mut self, table: &RouteTable, challenge: Option<&Arc<Piece>>) -> Vec<u8> {
-        let mut bytes = envoy::virtual_host::begin_configuration(&table.name, table.offers_http3);
-        for host in &table.virtual_hosts {
-            let body = self.sheets.body(host, challenge, &self.routes);
-            envoy::virtual_host::append_virtual_host(&host.name, &host.domain, body, &mut bytes);
-        }
-        bytes
     }
 
     /// Emits endpoint sets of touched Services and of new clusters; removes those

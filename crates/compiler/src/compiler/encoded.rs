@@ -1,15 +1,36 @@
 //! Routes of one group, encoded for each profile in use.
 
 use std::borrow::Cow;
+use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use crate::envoy;
-use crate::envoy::route_index::{PathCondition, RouteEntry};
+use crate::envoy::route_index::{PathCondition, RouteEntry, Routed};
 use crate::ir::group::ACME_PREFIX;
+use crate::ir::mapping::{GroupId, Rank};
 use crate::ir::route::{Action, AuthOverride, NamedMatch, PathMatch, Redirect, Route, TextMatch};
 use crate::ir::scene::{Profile, Stage};
+use crate::runs::RunKey;
 
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// One of so many groups ends a run of a list.
+const LISTED: u8 = 64;
+
+/// Where routes stand among those of a Host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Before all others: what leads to the answers of challenges.
+    Challenge,
+    /// Those of a group.
+    Group(Reverse<Arc<Spot>>),
+}
+
+/// Place of a group among the groups of any Host; greater goes first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Spot {
+    pub(super) rank: Arc<Rank>,
+    pub(super) group: GroupId,
+}
 
 /// Routes of one group, encoded for each profile in use.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,19 +41,51 @@ pub(super) struct Encoded {
 /// One encoded route, with what an index must know of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
+    place: Place,
+    /// Position among the routes of the same place.
+    position: u32,
     path: PathMatch,
     case_sensitive: bool,
-    encoded: Vec<u8>,
+    encoded: Box<[u8]>,
+}
+
+/// A piece as an index keeps it: by its place.
+#[derive(Debug, Clone)]
+pub(super) struct Slot(Arc<Piece>);
+
+// === impl Place ===
+
+impl Place {
+    pub(super) fn of(rank: Arc<Rank>, group: GroupId) -> Self {
+        Self::Group(Reverse(Arc::new(Spot { rank, group })))
+    }
+
+    /// The group whose place it is.
+    pub(super) fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Challenge => None,
+            Self::Group(Reverse(spot)) => Some(spot.group),
+        }
+    }
+}
+
+impl RunKey for Place {
+    fn ends(&self) -> bool {
+        // The identity of a group is a hash.
+        self.group().is_some_and(|GroupId(hash)| hash[0].is_multiple_of(LISTED))
+    }
 }
 
 // === impl Encoded ===
 
 impl Encoded {
     /// Encodes the routes of a group, in order.
-    pub(super) fn of(routes: &[Route], stage: &Stage) -> Self {
+    pub(super) fn of(routes: &[Route], place: &Place, stage: &Stage) -> Self {
         let encode = |profile: &Profile| {
             let variants = variants(routes, *profile, stage);
-            (*profile, variants.iter().map(|route| Arc::new(Piece::of(route))).collect())
+            let pieces = (0..).zip(variants.iter());
+            let pieces = pieces.map(|(n, route)| Arc::new(Piece::of(route, place.clone(), n)));
+            (*profile, pieces.collect())
         };
         Self { by_profile: stage.profiles.iter().map(encode).collect() }
     }
@@ -44,31 +97,19 @@ impl Encoded {
             .find(|(known, _)| *known == profile)
             .map_or(&[], |(_, pieces)| pieces.as_slice())
     }
-
-    /// Whether an index cannot tell the two apart.
-    pub(super) fn same_shape(&self, other: &Self) -> bool {
-        let shape = |encoded: &Self| {
-            encoded.by_profile.iter().map(|(profile, pieces)| (*profile, pieces.len())).collect()
-        };
-        let (shape, other_shape): (Vec<_>, Vec<_>) = (shape(self), shape(other));
-        shape == other_shape
-            && self.pieces().zip(other.pieces()).all(|(piece, other)| piece.same_shape(other))
-    }
-
-    fn pieces(&self) -> impl Iterator<Item = &Arc<Piece>> {
-        self.by_profile.iter().flat_map(|(_, pieces)| pieces)
-    }
 }
 
 // === impl Piece ===
 
 impl Piece {
     /// Encodes a route.
-    pub(super) fn of(route: &Route) -> Self {
+    pub(super) fn of(route: &Route, place: Place, position: u32) -> Self {
         Self {
+            place,
+            position,
             path: route.matches.path.clone(),
             case_sensitive: route.matches.case_sensitive,
-            encoded: envoy::route::encode(route),
+            encoded: envoy::route::encode(route).into(),
         }
     }
 
@@ -77,18 +118,52 @@ impl Piece {
         &self.encoded
     }
 
-    /// The route as the index reads it.
-    pub(super) fn entry(&self) -> RouteEntry<'_> {
-        let path = match &self.path {
+    /// Whether an index cannot tell the two apart but by their encoding.
+    pub(super) fn takes_place_of(&self, other: &Self) -> bool {
+        self.position == other.position
+            && self.path == other.path
+            && self.case_sensitive == other.case_sensitive
+            && self.place == other.place
+    }
+}
+
+// === impl Slot ===
+
+impl From<&Arc<Piece>> for Slot {
+    fn from(piece: &Arc<Piece>) -> Self {
+        Self(piece.clone())
+    }
+}
+
+impl Ord for Slot {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let position = || self.0.position.cmp(&other.0.position);
+        self.0.place.cmp(&other.0.place).then_with(position)
+    }
+}
+
+impl PartialOrd for Slot {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Slot {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Slot {}
+
+impl Routed for Slot {
+    fn entry(&self) -> RouteEntry<'_> {
+        let path = match &self.0.path {
             PathMatch::Prefix(text) => PathCondition::Prefix(text),
             PathMatch::Exact(text) => PathCondition::Exact(text),
             PathMatch::Regex(pattern) => PathCondition::Regex(pattern),
         };
-        RouteEntry { path, case_sensitive: self.case_sensitive, encoded: &self.encoded }
-    }
-
-    fn same_shape(&self, other: &Self) -> bool {
-        self.path == other.path && self.case_sensitive == other.case_sensitive
+        RouteEntry { path, case_sensitive: self.0.case_sensitive, encoded: &self.0.encoded }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use nuncio_api::ObjectKey;
 
-use crate::{Resource, ResourceName};
+use crate::{Resource, ResourceName, Rope};
 
 /// Every resource in effect, with those touched since the last delta.
 #[derive(Debug, Default)]
@@ -18,8 +17,13 @@ pub(super) struct Published {
 
 impl Published {
     /// Sets a resource; equal bytes are no change.
-    pub(super) fn set(&mut self, name: ResourceName, bytes: Vec<u8>, sources: Vec<ObjectKey>) {
-        let resource = Resource::new(name.clone(), Bytes::from(bytes), sources.into());
+    pub(super) fn set(
+        &mut self,
+        name: ResourceName,
+        bytes: impl Into<Rope>,
+        sources: Vec<ObjectKey>,
+    ) {
+        let resource = Resource::new(name.clone(), bytes, sources.into());
         match self.resources.get(&name) {
             Some(known) if known.version == resource.version && known.bytes == resource.bytes => {
                 if known.sources != resource.sources {

@@ -1,32 +1,37 @@
 //! Mappings, their groups, and which Host holds which group in which order.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nuncio_api::{Diagnostic, ObjectKey};
 
 use super::clusters::Clusters;
-use super::encoded::Encoded;
+use super::encoded::{Encoded, Place};
 use super::reports::{Pass, Reports};
+use super::sheets::Groups;
 use crate::ir::endpoints::Services;
 use crate::ir::glob;
 use crate::ir::group::Group;
 use crate::ir::host::Host;
 use crate::ir::item::{Item, ItemId};
-use crate::ir::mapping::{self, GroupId, HostMatch, Mapping, Rank};
+use crate::ir::mapping::{self, GroupId, HostMatch, Mapping};
 use crate::ir::scene::Stage;
-
-/// Where the routes of a group stand among those of a Host.
-pub(super) type Place = Reverse<(Arc<Rank>, GroupId)>;
 
 /// How the routes of a Host changed.
 #[derive(Debug)]
 pub(super) enum Edit {
-    /// Groups came, went, or have other conditions on the path.
-    Shape,
-    /// The routes of these groups are encoded otherwise.
-    Content(BTreeSet<Place>),
+    /// The Host is new, or takes other groups.
+    Whole,
+    /// These groups came, went, or are encoded otherwise.
+    Groups(Vec<GroupEdit>),
+}
+
+/// How the routes of one group changed; there are none where it is not.
+#[derive(Debug)]
+pub(super) struct GroupEdit {
+    pub(super) place: Place,
+    pub(super) before: Arc<Encoded>,
+    pub(super) after: Arc<Encoded>,
 }
 
 /// What changed, by Host.
@@ -55,7 +60,15 @@ struct Held {
 struct Table {
     hostname: String,
     selector: Option<BTreeMap<String, String>>,
-    groups: BTreeMap<Place, Arc<Encoded>>,
+    groups: Groups,
+}
+
+// === impl Edit ===
+
+impl Edit {
+    fn none() -> Self {
+        Self::Groups(Vec::new())
+    }
 }
 
 /// All of it.
@@ -189,8 +202,8 @@ impl Routes {
                 self.literal.remove(&table.hostname);
             }
         }
-        for Reverse((_, group)) in table.groups.keys() {
-            if let Some(built) = self.groups.get_mut(group) {
+        for group in table.groups.keys().filter_map(Place::group) {
+            if let Some(built) = self.groups.get_mut(&group) {
                 built.hosts.remove(id);
             }
         }
@@ -200,7 +213,7 @@ impl Routes {
         let mut table = Table {
             hostname: host.hostname.clone(),
             selector: host.selector.clone(),
-            groups: BTreeMap::new(),
+            groups: Groups::new(),
         };
         for built in self.groups.values_mut() {
             let Some(place) = &built.place else { continue };
@@ -214,7 +227,7 @@ impl Routes {
         } else {
             self.literal.entry(host.hostname.clone()).or_default().insert(id.clone());
         }
-        self.edits.insert(id.clone(), Edit::Shape);
+        self.edits.insert(id.clone(), Edit::Whole);
         self.tables.insert(id.clone(), table);
     }
 
@@ -242,23 +255,30 @@ impl Routes {
 
     /// Notes what a group changed of the Hosts that held it or hold it now.
     fn note(&mut self, before: &Held, built: &Built) {
+        let none = Arc::<Encoded>::default();
         let stays = before.place == built.place;
         let same = stays && before.encoded == built.encoded;
-        let same_shape = stays && before.encoded.same_shape(&built.encoded);
         for host in before.hosts.union(&built.hosts) {
-            let in_both = before.hosts.contains(host) && built.hosts.contains(host);
-            match (&built.place, self.edits.get_mut(host)) {
-                (Some(_), _) if same && in_both => {}
-                (Some(place), None) if same_shape && in_both => {
-                    let places = BTreeSet::from([place.clone()]);
-                    self.edits.insert(host.clone(), Edit::Content(places));
-                }
-                (Some(place), Some(Edit::Content(places))) if same_shape && in_both => {
-                    places.insert(place.clone());
-                }
-                _ => {
-                    self.edits.insert(host.clone(), Edit::Shape);
-                }
+            let (held, holds) = (before.hosts.contains(host), built.hosts.contains(host));
+            if same && held && holds {
+                continue;
+            }
+            let edits = match self.edits.entry(host.clone()).or_insert_with(Edit::none) {
+                Edit::Whole => continue,
+                Edit::Groups(edits) => edits,
+            };
+            let mut push = |place: &Option<Place>, before: &Arc<Encoded>, after: &Arc<Encoded>| {
+                let edit =
+                    |place| GroupEdit { place, before: before.clone(), after: after.clone() };
+                edits.extend(place.clone().map(edit));
+            };
+            let old = if held { &before.encoded } else { &none };
+            let new = if holds { &built.encoded } else { &none };
+            if stays {
+                push(&built.place, old, new);
+            } else {
+                push(&before.place, old, &none);
+                push(&built.place, &none, new);
             }
         }
     }
@@ -301,23 +321,17 @@ impl Routes {
         }
     }
 
-    /// The encoded routes of a Host, in order.
-    pub(super) fn encoded(&self, host: &ItemId) -> impl Iterator<Item = (&Place, &Encoded)> {
-        let table = self.tables.get(host).into_iter();
-        table.flat_map(|table| table.groups.iter().map(|(place, encoded)| (place, &**encoded)))
-    }
-
-    /// The encoded routes of the group at a place of a Host.
-    pub(super) fn encoded_at(&self, host: &ItemId, place: &Place) -> Option<&Encoded> {
-        self.tables.get(host)?.groups.get(place).map(|encoded| &**encoded)
+    /// The encoded groups of a Host, in order.
+    pub(super) fn table(&self, host: &ItemId) -> Option<&Groups> {
+        self.tables.get(host).map(|table| &table.groups)
     }
 
     /// Objects whose routes a Host holds.
     pub(super) fn sources(&self, host: &ItemId) -> BTreeSet<ObjectKey> {
         let mut keys = BTreeSet::new();
         if let Some(table) = self.tables.get(host) {
-            for Reverse((_, id)) in table.groups.keys() {
-                if let Some(built) = self.groups.get(id) {
+            for id in table.groups.keys().filter_map(Place::group) {
+                if let Some(built) = self.groups.get(&id) {
                     keys.extend(built.group.members().map(|m| (*m.item.id.source).clone()));
                 }
             }
@@ -332,7 +346,7 @@ impl Built {
             reports.set_item(id, Pass::Attachment, Vec::new());
         }
         self.group = Group::of(self.members.values());
-        self.place = self.group.first().map(|first| Reverse((first.rank.clone(), id)));
+        self.place = self.group.first().map(|first| Place::of(first.rank.clone(), id));
         let mut by_item: BTreeMap<ItemId, Vec<Diagnostic>> = BTreeMap::new();
         for (item, finding) in std::mem::take(&mut self.group.findings) {
             by_item.entry(item).or_default().push(finding);
@@ -346,12 +360,12 @@ impl Built {
             reports.set_item(&item, Pass::Group, findings);
             self.reported.insert(item);
         }
-        if self.place.is_none() {
+        let Some(place) = &self.place else {
             self.encoded = Arc::default();
             return;
-        }
+        };
         let routes = self.group.routes(stage, &|item| clusters.published(item));
-        self.encoded = Arc::new(Encoded::of(&routes, stage));
+        self.encoded = Arc::new(Encoded::of(&routes, place, stage));
     }
 
     /// A Mapping that no Host takes serves nothing; say so.

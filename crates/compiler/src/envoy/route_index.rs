@@ -19,20 +19,27 @@
 //! What begins a path: `:path` has the query in it, while conditions see the
 //! path before `?` and `#`. Keys therefore never contain these.
 
+//!
+//! A table is kept as a [trie](trie) of the beginnings that its routes have, in
+//! which an edit is worked off where it makes a difference; which texts are keys
+//! follows from the routes alone, whatever edits led to them.
+
+mod index;
 mod stem;
 mod trie;
 mod wire;
 
+pub(crate) use index::{Index, Routed};
 use stem::Stem;
-use trie::{Leaf, Trie};
-pub(crate) use wire::encoded_list;
+use trie::Trie;
+pub(crate) use wire::{append_list, list_len};
 
 /// Routes with a usable beginning that a table needs to be worth a tree.
-const THRESHOLD: usize = 32;
+pub(crate) const THRESHOLD: usize = 32;
 
 /// Own routes that a key needs at least: a walk over so few costs Envoy next to
 /// nothing, while every key costs it memory and load time.
-const LEAST: usize = 4;
+const LEAST: u32 = 4;
 
 /// Condition of a route on the path, as `RouteMatch.path_specifier` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,20 +88,28 @@ impl RouteTable {
     /// Depends on nothing but the conditions and their order.
     /// Cost: O(n log n) comparisons of texts.
     pub fn plan(routes: &[RouteEntry<'_>]) -> Self {
-        let stems: Vec<Stem<'_>> =
-            routes.iter().map(|route| Stem::of(route.path, route.case_sensitive)).collect();
-        if stems.iter().filter(|stem| !stem.text.is_empty()).count() < THRESHOLD {
+        let mut trie = Trie::new(LEAST);
+        for (position, route) in routes.iter().enumerate() {
+            trie.insert(&Stem::of(route.path, route.case_sensitive), position);
+        }
+        trie.settle();
+        if !trie.is_large() {
             return Self::Linear { broad: Vec::new() };
         }
-        let trie = Trie::new(&stems);
-        let broad = trie.broad();
-        let leaves = trie.leaves(LEAST);
-        let walked: usize = leaves.iter().map(|leaf| leaf.own * leaf.routes.len()).sum();
-        if walked * 2 > routes.len() * routes.len() {
-            return Self::Linear { broad };
+        if !trie.is_worth_it() {
+            return Self::Linear { broad: trie.broad() };
         }
-        Self::Indexed(RouteIndex { leaves })
+        Self::Indexed(RouteIndex::of(&trie))
     }
+}
+
+/// One list of a tree.
+#[derive(Debug)]
+struct Leaf {
+    key: String,
+    /// Positions of the routes that paths meet that begin with this key and
+    /// with no longer one, ascending.
+    routes: Vec<usize>,
 }
 
 /// A tree over the routes of one virtual host.
@@ -106,6 +121,11 @@ pub struct RouteIndex {
 }
 
 impl RouteIndex {
+    fn of(trie: &Trie<usize>) -> Self {
+        let leaf = |(key, node)| Leaf { key, routes: trie.list(node) };
+        Self { leaves: trie.keys().into_iter().map(leaf).collect() }
+    }
+
     /// Returns the positions of the routes that Envoy tries for this `:path`,
     /// in order.
     pub fn candidates(&self, path: &str) -> &[usize] {
@@ -129,43 +149,21 @@ impl RouteIndex {
     /// # Panics
     /// When there are fewer routes than the index was planned for.
     pub fn append_matcher(&self, routes: &[RouteEntry<'_>], out: &mut Vec<u8>) {
-        self.append_lists(&self.encode_lists(&|route| routes[route].encoded), out);
-    }
-
-    /// Returns the encoded list of each key; `encoded` gives each route's bytes.
-    pub(crate) fn encode_lists<'a>(&self, encoded: &impl Fn(usize) -> &'a [u8]) -> Vec<Vec<u8>> {
-        self.leaves.iter().map(|leaf| wire::route_list(leaf, encoded)).collect()
-    }
-
-    /// Encodes those lists again that hold one of the positions, which ascend.
-    pub(crate) fn encode_lists_with<'a>(
-        &self,
-        positions: &[usize],
-        encoded: &impl Fn(usize) -> &'a [u8],
-        lists: &mut [Vec<u8>],
-    ) {
-        for (leaf, list) in self.leaves.iter().zip(lists) {
-            if meet(positions, &leaf.routes) {
-                *list = wire::route_list(leaf, encoded);
-            }
+        let encoded = |leaf: &Leaf| {
+            let mut list = Vec::new();
+            append_list(wire::ROUTES, leaf.routes.iter().map(|at| routes[*at].encoded), &mut list);
+            list
+        };
+        let Some((rest, keyed)) = self.leaves.split_first() else { return };
+        let mut map = Vec::new();
+        for leaf in keyed {
+            wire::append_entry(&leaf.key, &encoded(leaf), &mut map);
         }
+        let rest = encoded(rest);
+        wire::begin_matcher(map.len(), &rest, out);
+        out.extend_from_slice(&map);
+        wire::end_matcher(&rest, out);
     }
-
-    /// Returns the length of what [`append_lists`](Self::append_lists) appends.
-    pub(crate) fn matcher_len(&self, lists: &[Vec<u8>]) -> usize {
-        wire::matcher_len(&self.leaves, lists)
-    }
-
-    /// Appends the field `matcher` around the list of each key.
-    pub(crate) fn append_lists(&self, lists: &[Vec<u8>], out: &mut Vec<u8>) {
-        wire::append_matcher(&self.leaves, lists, out);
-    }
-}
-
-/// Whether two ascending lists have a member in common.
-fn meet(a: &[usize], b: &[usize]) -> bool {
-    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    short.iter().any(|member| long.binary_search(member).is_ok())
 }
 
 #[cfg(test)]

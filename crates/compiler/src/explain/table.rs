@@ -20,7 +20,7 @@ impl Tables {
     pub(super) fn of(resources: &[Arc<Resource>]) -> Self {
         let mut tables = Self::default();
         for resource in resources {
-            let bytes = resource.bytes.clone();
+            let bytes = resource.bytes.to_bytes();
             match resource.name.type_url {
                 TypeUrl::Listener => tables.listeners.extend(Listener::decode(bytes)),
                 TypeUrl::RouteConfiguration => {

@@ -26,7 +26,7 @@ use crate::{ResourceName, TypeUrl};
 
 fn resource(type_url: TypeUrl, name: &str, message: &impl Message) -> Arc<Resource> {
     let name = ResourceName::new(type_url, name);
-    Arc::new(Resource::new(name, message.encode_to_vec().into(), [].into()))
+    Arc::new(Resource::new(name, message.encode_to_vec(), [].into()))
 }
 
 fn chain(name: &str, server_name: &str, tls: bool) -> FilterChain {

@@ -108,7 +108,7 @@ fn decode<M: Message + Default>(
     resources
         .iter()
         .filter(|resource| resource.name.type_url == of)
-        .map(|resource| M::decode(resource.bytes.clone()).context("a resource does not decode"))
+        .map(|resource| M::decode(resource.bytes.to_bytes()).context("a resource does not decode"))
         .collect()
 }
 

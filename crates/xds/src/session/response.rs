@@ -47,7 +47,11 @@ mod field {
 impl Response {
     /// Returns the length of what [`Response::encode`] writes, in bytes.
     pub fn encoded_len(&self) -> usize {
-        let resources: usize = self.elements().map(<[u8]>::len).sum();
+        let length = |payload: &Arc<Payload>| match self.form {
+            Form::Delta => payload.delta_len(),
+            Form::Sotw => payload.sotw_len(),
+        };
+        let resources: usize = self.resources.iter().map(length).sum();
         let removed: usize =
             self.removed.iter().map(|name| text_len(field::REMOVED_RESOURCES, name)).sum();
         resources
@@ -62,19 +66,15 @@ impl Response {
         put_text(field::VERSION, &self.version, buffer);
         put_text(field::TYPE_URL, self.type_url.as_str(), buffer);
         put_text(field::NONCE, &self.nonce.to_string(), buffer);
-        for element in self.elements() {
-            buffer.put_slice(element);
+        for payload in &self.resources {
+            match self.form {
+                Form::Delta => payload.delta_element().for_each(|chunk| buffer.put_slice(chunk)),
+                Form::Sotw => payload.sotw_element().for_each(|chunk| buffer.put_slice(chunk)),
+            }
         }
         for name in &self.removed {
             put_text(field::REMOVED_RESOURCES, name, buffer);
         }
-    }
-
-    fn elements(&self) -> impl Iterator<Item = &[u8]> {
-        self.resources.iter().map(|payload| match self.form {
-            Form::Delta => payload.delta_element(),
-            Form::Sotw => payload.sotw_element(),
-        })
     }
 }
 

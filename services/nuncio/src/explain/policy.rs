@@ -24,7 +24,7 @@ pub(super) struct Choice {
 pub(super) fn choose(resources: &[Arc<Resource>], authority: &str, path: &str) -> Option<Choice> {
     let mut sources = Sources::default();
     for resource in resources {
-        let bytes = resource.bytes.clone();
+        let bytes = resource.bytes.to_bytes();
         match resource.name.type_url {
             TypeUrl::Filter => {
                 let filter = Filter::decode(bytes).ok()?;

@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::xds::r#type::matcher::v3::matcher as tree;
@@ -10,10 +11,21 @@ use tables::{Condition, table};
 
 mod tables;
 
-fn index(table: &[Condition], least: usize) -> RouteIndex {
-    let stems: Vec<Stem<'_>> =
-        table.iter().map(|route| Stem::of(route.path(), route.case_sensitive)).collect();
-    RouteIndex { leaves: Trie::new(&stems).leaves(least) }
+fn stem(route: &Condition) -> Stem<'_> {
+    Stem::of(route.path(), route.case_sensitive)
+}
+
+fn trie<'a>(table: impl Iterator<Item = (usize, &'a Condition)>, least: u32) -> Trie<usize> {
+    let mut trie = Trie::new(least);
+    for (position, route) in table {
+        trie.insert(&stem(route), position);
+    }
+    trie.settle();
+    trie
+}
+
+fn index(table: &[Condition], least: u32) -> RouteIndex {
+    RouteIndex::of(&trie(table.iter().enumerate(), least))
 }
 
 #[test]
@@ -46,8 +58,67 @@ fn all_lists_together_hold_at_most_twice_as_many_routes_as_the_table() {
     proptest!(ProptestConfig { failure_persistence: None, ..Default::default() }, |((table, _) in table(1..120))| {
         let index = index(&table, 1);
         prop_assert!(index.size().1 <= 2 * table.len());
-        let own: usize = index.leaves.iter().map(|leaf| leaf.own).sum();
-        prop_assert_eq!(own, table.len());
+        let listed: BTreeSet<usize> =
+            index.leaves.iter().flat_map(|leaf| leaf.routes.clone()).collect();
+        prop_assert_eq!(listed.len(), table.len());
+    });
+}
+
+type Lists = BTreeMap<String, Vec<usize>>;
+
+fn lists(trie: &Trie<usize>) -> Lists {
+    trie.keys().into_iter().map(|(key, node)| (key, trie.list(node))).collect()
+}
+
+/// Routes come, go and are replaced in batches. After each the lists are those
+/// of a tree made anew, and what was told of them is what became of the former.
+#[test]
+fn an_edited_tree_is_the_tree_of_its_routes() {
+    let edits = |routes| {
+        let batch = prop::collection::vec((0..routes, any::<bool>()), 1..12);
+        prop::collection::vec(batch, 1..16)
+    };
+    let tables = table(1..60).prop_flat_map(|(table, _)| {
+        let edits = edits(table.len());
+        (Just(table), edits)
+    });
+    let config = ProptestConfig { failure_persistence: None, ..Default::default() };
+    proptest!(config, |((table, batches) in tables, least in 1..=LEAST)| {
+        let mut present = BTreeSet::new();
+        let mut edited = Trie::new(least);
+        let mut followed = Lists::from([(String::new(), Vec::new())]);
+        for batch in batches {
+            let mut versions = BTreeSet::new();
+            for (route, stays) in batch {
+                if stays {
+                    edited.insert(&stem(&table[route]), route);
+                    present.insert(route);
+                    versions.insert(route);
+                } else {
+                    edited.remove(&stem(&table[route]), &route);
+                    present.remove(&route);
+                }
+            }
+            let settled = edited.settle();
+            let fresh = trie(present.iter().map(|route| (*route, &table[*route])), least);
+            prop_assert_eq!(lists(&edited), lists(&fresh));
+            prop_assert_eq!(edited.is_worth_it(), fresh.is_worth_it());
+            prop_assert_eq!(edited.is_large(), fresh.is_large());
+            prop_assert_eq!(edited.broad(), fresh.broad());
+            for gone in settled.gone {
+                followed.remove(&gone);
+            }
+            for node in &settled.changed {
+                followed.insert(edited.text(*node), edited.list(*node));
+            }
+            prop_assert_eq!(&followed, &lists(&fresh));
+            // A new version of a route shows in every list that holds it.
+            for (_, node) in edited.keys() {
+                let renewed = edited.list(node).iter().any(|route| versions.contains(route));
+                prop_assert!(!renewed || settled.changed.contains(&node));
+            }
+            prop_assert_eq!(edited.settle(), Default::default());
+        }
     });
 }
 

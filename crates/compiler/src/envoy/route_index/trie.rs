@@ -1,208 +1,298 @@
-//! Which texts become keys, and which routes stand below each.
+//! Every text that matters to a tree, with the routes of which it is the stem.
+//!
+//! Kept while routes come and go. What an edit touches is marked, and
+//! [`settle`](Trie::settle) works off nothing but the marks.
 
-use std::ops::Range;
+mod settle;
 
+use super::THRESHOLD;
 use super::stem::{Reach, Stem};
 
-/// Positions of the routes below one key, in final order.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Leaf {
-    pub(super) key: String,
-    pub(super) routes: Vec<usize>,
-    /// How many of `routes` stand in no leaf of a shorter or longer key on
-    /// account of their stem: the leaf's share of the table.
-    pub(super) own: usize,
-}
+pub(super) use settle::Settled;
+
+/// Position of a node; the root's is 0.
+pub(super) type NodeId = u32;
 
 /// A text that stems begin with: one that is a stem, or where stems part.
 #[derive(Debug)]
-struct Node {
-    parent: usize,
-    /// Range in the sorted stems that begin with the text; those equal to it
-    /// come first.
-    start: usize,
-    own_end: usize,
-    end: usize,
-    /// Length of the text, in bytes.
-    length: usize,
+struct Node<R> {
+    parent: NodeId,
+    /// What the text adds to that of the parent; empty for the root alone.
+    label: Box<str>,
+    /// By the first byte of their labels, which differs.
+    children: Vec<NodeId>,
+    /// Routes of which this text is the stem, in order.
+    own: Vec<(R, Reach)>,
     /// How many own routes reach below: all, and those that need a slash.
-    everywhere: usize,
-    segments: usize,
+    everywhere: u32,
+    segments: u32,
     /// Routes of shorter texts whose condition can hold below this one.
-    inherited: usize,
+    inherited: u32,
     /// Own routes of this node and of those below it that have no key.
-    pending: usize,
+    pending: u32,
     is_key: bool,
-    /// Nearest node at or above that has a key, or the root.
-    owner: usize,
+    mark: Mark,
 }
 
-/// Every text that matters, over the stems of the routes of a table.
+/// What has to be looked at.
+#[derive(Debug, Default, Clone, Copy)]
+struct Mark {
+    /// This node or one below it. Holds for every parent of a marked node.
+    visit: bool,
+    /// Own routes changed.
+    own: bool,
+    /// Routes changed that reach below this node.
+    below: bool,
+    /// Routes changed that reach this node from above.
+    above: bool,
+    /// Became a key, or is none any more.
+    flipped: bool,
+}
+
+/// The texts of a table. `R` stands for a route; its order is the final one.
 #[derive(Debug)]
-pub(super) struct Trie<'a> {
-    stems: &'a [Stem<'a>],
-    /// Positions of the routes, by stem, then by order.
-    sorted: Vec<usize>,
-    nodes: Vec<Node>,
+pub(super) struct Trie<R> {
+    nodes: Vec<Node<R>>,
+    free: Vec<NodeId>,
+    /// Own routes that a key needs at least.
+    least: u32,
+    routes: usize,
+    /// Keys whose node is no more.
+    gone: Vec<String>,
+    /// Sum over all keys of own routes times routes of their list.
+    walked: u64,
 }
 
-impl<'a> Trie<'a> {
-    pub(super) fn new(stems: &'a [Stem<'a>]) -> Self {
-        let mut sorted: Vec<usize> = (0..stems.len()).collect();
-        sorted.sort_unstable_by(|a, b| stems[*a].text.cmp(&stems[*b].text).then(a.cmp(b)));
-        let nodes = build(stems, &sorted);
-        Self { stems, sorted, nodes }
+// === impl Trie ===
+
+impl<R: Ord + Clone> Trie<R> {
+    pub(super) fn new(least: u32) -> Self {
+        let root = Node { is_key: true, ..Node::new(0, "") };
+        Self { nodes: vec![root], free: Vec::new(), least, routes: 0, gone: Vec::new(), walked: 0 }
     }
 
-    /// Returns the leaves, sorted by key; the first has the empty key and holds
-    /// what stands below no other.
-    ///
-    /// A text becomes a key when it has at least `least` routes of its own and
-    /// at least as many as it inherits. So all leaves together hold each route
-    /// at most twice on average, whatever the table looks like; what has no key
-    /// of its own stays with the next shorter key.
-    pub(super) fn leaves(mut self, least: usize) -> Vec<Leaf> {
-        choose_keys(&mut self.nodes, least);
-        let mut leaf_of = vec![0; self.nodes.len()];
-        let mut leaves = Vec::new();
-        for (position, node) in self.nodes.iter().enumerate() {
-            if node.is_key {
-                leaf_of[position] = leaves.len();
-                let key = self.stems[self.sorted[node.start]].text[..node.length].to_owned();
-                leaves.push(Leaf { key, routes: Vec::new(), own: 0 });
+    /// Puts a route in, or another version of it in its place.
+    pub(super) fn insert(&mut self, stem: &Stem<'_>, route: R) {
+        let id = self.reach(&stem.text);
+        self.put(id, stem.reach, route);
+    }
+
+    /// Puts a route in at the node of its stem.
+    pub(super) fn put(&mut self, id: NodeId, reach: Reach, route: R) {
+        let node = self.node_mut(id);
+        match node.own.binary_search_by(|(known, _)| known.cmp(&route)) {
+            Ok(at) => node.own[at] = (route, reach),
+            Err(at) => {
+                node.own.insert(at, (route, reach));
+                node.count(reach, 1);
+                self.routes += 1;
             }
-            leaves[leaf_of[node.owner]].routes.extend_from_slice(self.own(node));
         }
-        for (position, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.is_key) {
-            let leaf = &mut leaves[leaf_of[position]];
-            leaf.own = leaf.routes.len();
-            leaf.routes.reserve_exact(node.inherited);
-            self.inherit(position, &mut leaf.routes);
-            leaf.routes.sort_unstable();
-        }
-        leaves.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        leaves
+        self.mark_own(id, reach);
     }
 
-    /// Returns the routes that can hold for paths of more than half of the
-    /// routes, ascending.
-    pub(super) fn broad(&self) -> Vec<usize> {
-        let mut broad = Vec::new();
-        for node in &self.nodes {
-            let below = |route: &usize| match self.stems[*route].reach {
-                Reach::Nowhere => node.own_end - node.start,
-                Reach::Segments | Reach::Everywhere => node.end - node.start,
+    /// Takes a route out that was put in under this stem.
+    pub(super) fn remove(&mut self, stem: &Stem<'_>, route: &R) {
+        let Some(id) = self.find(&stem.text) else { return };
+        let node = self.node_mut(id);
+        let Ok(at) = node.own.binary_search_by(|(known, _)| known.cmp(route)) else { return };
+        node.own.remove(at);
+        node.count(stem.reach, -1);
+        self.routes -= 1;
+        self.mark_own(id, stem.reach);
+        self.prune(id);
+    }
+
+    /// Whether there are enough routes with a stem for a tree.
+    pub(super) fn is_large(&self) -> bool {
+        self.routes - self.nodes[0].own.len() >= THRESHOLD
+    }
+
+    /// Returns the text of a node.
+    pub(super) fn text(&self, mut id: NodeId) -> String {
+        let mut labels = Vec::new();
+        while id != 0 {
+            let node = self.node(id);
+            labels.push(&*node.label);
+            id = node.parent;
+        }
+        labels.into_iter().rev().collect()
+    }
+
+    fn node(&self, id: NodeId) -> &Node<R> {
+        &self.nodes[id as usize]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node<R> {
+        &mut self.nodes[id as usize]
+    }
+
+    /// Finds the child whose label begins with a byte, or where it would stand.
+    fn child(&self, id: NodeId, byte: u8) -> Result<usize, usize> {
+        let first = |child: &NodeId| self.node(*child).label.as_bytes()[0];
+        self.node(id).children.binary_search_by_key(&byte, first)
+    }
+
+    fn find(&self, text: &str) -> Option<NodeId> {
+        let (mut at, mut rest) = (0, text);
+        while let Some(byte) = rest.bytes().next() {
+            at = self.node(at).children[self.child(at, byte).ok()?];
+            rest = rest.strip_prefix(&*self.node(at).label)?;
+        }
+        Some(at)
+    }
+
+    /// Returns the node of a text, made if it is not there; it is to be given a
+    /// route then.
+    pub(super) fn reach(&mut self, text: &str) -> NodeId {
+        let (mut at, mut rest) = (0, text);
+        while let Some(byte) = rest.bytes().next() {
+            let slot = match self.child(at, byte) {
+                Ok(slot) => slot,
+                Err(slot) => {
+                    let leaf = self.add(Node::new(at, rest));
+                    self.node_mut(at).children.insert(slot, leaf);
+                    return leaf;
+                }
             };
-            let half = self.stems.len() / 2;
-            broad.extend(self.own(node).iter().filter(|route| below(route) > half));
-        }
-        broad.sort_unstable();
-        broad
-    }
-
-    fn own(&self, node: &Node) -> &[usize] {
-        &self.sorted[node.start..node.own_end]
-    }
-
-    /// Adds the routes of shorter texts whose condition can hold below a node.
-    fn inherit(&self, position: usize, routes: &mut Vec<usize>) {
-        let key = self.stems[self.sorted[self.nodes[position].start]].text.as_bytes();
-        let mut at = position;
-        while at != 0 {
-            at = self.nodes[at].parent;
-            let node = &self.nodes[at];
-            if node.everywhere + node.segments == 0 {
-                continue;
+            let child = self.node(at).children[slot];
+            let label = &self.node(child).label;
+            let shared = common(label.as_bytes(), rest.as_bytes());
+            if shared < label.len() {
+                self.split(child, slot, shared);
             }
-            let slash = key[node.length] == b'/';
-            let holds = |route: &&usize| match self.stems[**route].reach {
-                Reach::Everywhere => true,
-                Reach::Segments => slash,
-                Reach::Nowhere => false,
-            };
-            routes.extend(self.own(node).iter().filter(holds));
+            at = self.node(at).children[slot];
+            rest = &rest[shared..];
+        }
+        at
+    }
+
+    fn add(&mut self, node: Node<R>) -> NodeId {
+        match self.free.pop() {
+            Some(id) => {
+                *self.node_mut(id) = node;
+                id
+            }
+            None => {
+                self.nodes.push(node);
+                NodeId::try_from(self.nodes.len() - 1).expect("fewer nodes than bytes of memory")
+            }
+        }
+    }
+
+    /// Puts a node between a node, which stands in a slot of its parent, and
+    /// that parent. Stems are ASCII, so any cut leaves two texts.
+    fn split(&mut self, id: NodeId, slot: usize, length: usize) {
+        let (parent, mark) = (self.node(id).parent, self.node(id).mark);
+        let (head, tail) = self.node(id).label.split_at(length);
+        let (mut middle, tail) = (Node::new(parent, head), tail.into());
+        middle.children.push(id);
+        middle.mark.visit = mark.visit;
+        middle.inherited = self.node(id).inherited;
+        let middle = self.add(middle);
+        self.node_mut(parent).children[slot] = middle;
+        let node = self.node_mut(id);
+        node.label = tail;
+        node.parent = middle;
+    }
+
+    /// Removes a node without own routes at which no texts part, and then its
+    /// parent likewise.
+    fn prune(&mut self, mut id: NodeId) {
+        while id != 0 && self.node(id).own.is_empty() && self.node(id).children.len() < 2 {
+            let node = self.detach(id);
+            if let Some(child) = node.children.first().copied() {
+                let below = self.node_mut(child);
+                below.parent = node.parent;
+                below.label = [&*node.label, &*below.label].concat().into();
+                below.mark.above |= node.mark.below || node.mark.above;
+                self.mark(child);
+            }
+            // What had its key here has it further up now.
+            self.node_mut(node.parent).mark.own = true;
+            self.mark(node.parent);
+            id = node.parent;
+        }
+    }
+
+    /// Takes a node out of its parent, which its only child may then be in.
+    fn detach(&mut self, id: NodeId) -> Node<R> {
+        if self.node(id).is_key {
+            let text = self.text(id);
+            self.gone.push(text);
+            self.walked -= self.node(id).walked();
+        }
+        let parent = self.node(id).parent;
+        let byte = self.node(id).label.as_bytes()[0];
+        if let Ok(slot) = self.child(parent, byte) {
+            match self.node(id).children.first().copied() {
+                Some(child) => self.node_mut(parent).children[slot] = child,
+                None => {
+                    self.node_mut(parent).children.remove(slot);
+                }
+            }
+        }
+        self.free.push(id);
+        std::mem::replace(self.node_mut(id), Node::new(0, ""))
+    }
+
+    fn mark_own(&mut self, id: NodeId, reach: Reach) {
+        let mark = &mut self.node_mut(id).mark;
+        mark.own = true;
+        mark.below |= reach != Reach::Nowhere;
+        self.mark(id);
+    }
+
+    fn mark(&mut self, mut id: NodeId) {
+        while !self.node(id).mark.visit {
+            self.node_mut(id).mark.visit = true;
+            id = self.node(id).parent;
         }
     }
 }
 
-/// Builds the nodes, every parent before its children; the root is first.
-fn build(stems: &[Stem<'_>], sorted: &[usize]) -> Vec<Node> {
-    let text = |position: usize| stems[sorted[position]].text.as_bytes();
-    let mut nodes = vec![Node::new(0, 0..sorted.len(), 0)];
-    let roots = sorted.partition_point(|route| stems[*route].text.is_empty());
-    finish(&mut nodes[0], roots, stems, sorted);
-    let mut work = vec![(0, roots..sorted.len())];
-    while let Some((parent, rest)) = work.pop() {
-        let depth = nodes[parent].length;
-        let mut start = rest.start;
-        while start < rest.end {
-            let byte = text(start)[depth];
-            let end = start
-                + sorted[start..rest.end]
-                    .partition_point(|route| stems[*route].text.as_bytes()[depth] == byte);
-            let length = depth + common(&text(start)[depth..], &text(end - 1)[depth..]);
-            let own =
-                sorted[start..end].partition_point(|route| stems[*route].text.len() == length);
-            let mut node = Node::new(parent, start..end, length);
-            node.inherited = nodes[parent].inherited + nodes[parent].everywhere;
-            if byte == b'/' {
-                node.inherited += nodes[parent].segments;
-            }
-            finish(&mut node, start + own, stems, sorted);
-            work.push((nodes.len(), start + own..end));
-            nodes.push(node);
-            start = end;
-        }
-    }
-    nodes
-}
+// === impl Node ===
 
-impl Node {
-    fn new(parent: usize, range: Range<usize>, length: usize) -> Self {
+impl<R> Node<R> {
+    fn new(parent: NodeId, label: &str) -> Self {
         Self {
             parent,
-            start: range.start,
-            own_end: range.start,
-            end: range.end,
-            length,
+            label: label.into(),
+            children: Vec::new(),
+            own: Vec::new(),
             everywhere: 0,
             segments: 0,
             inherited: 0,
             pending: 0,
             is_key: false,
-            owner: 0,
+            mark: Mark::default(),
         }
     }
-}
 
-fn finish(node: &mut Node, own_end: usize, stems: &[Stem<'_>], sorted: &[usize]) {
-    node.own_end = own_end;
-    node.pending = own_end - node.start;
-    for route in &sorted[node.start..own_end] {
-        match stems[*route].reach {
-            Reach::Everywhere => node.everywhere += 1,
-            Reach::Segments => node.segments += 1,
+    fn count(&mut self, reach: Reach, by: i32) {
+        match reach {
+            Reach::Everywhere => self.everywhere = self.everywhere.saturating_add_signed(by),
+            Reach::Segments => self.segments = self.segments.saturating_add_signed(by),
             Reach::Nowhere => {}
         }
+    }
+
+    /// What paths that begin with this key and no longer one cost Envoy: the
+    /// routes of the list, as often as there are own ones.
+    fn walked(&self) -> u64 {
+        if !self.is_key {
+            return 0;
+        }
+        u64::from(self.pending) * (u64::from(self.pending) + u64::from(self.inherited))
+    }
+
+    /// How many routes of this node reach a child.
+    fn bequeathed(&self, child: &Self) -> u32 {
+        let slash = child.label.starts_with('/');
+        self.everywhere + if slash { self.segments } else { 0 }
     }
 }
 
 fn common(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-fn choose_keys(nodes: &mut [Node], least: usize) {
-    for position in (1..nodes.len()).rev() {
-        let Node { parent, pending, inherited, .. } = nodes[position];
-        if pending >= inherited.max(least) {
-            nodes[position].is_key = true;
-        } else {
-            nodes[parent].pending += pending;
-        }
-    }
-    nodes[0].is_key = true;
-    for position in 1..nodes.len() {
-        nodes[position].owner =
-            if nodes[position].is_key { position } else { nodes[nodes[position].parent].owner };
-    }
 }

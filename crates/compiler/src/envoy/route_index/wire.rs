@@ -1,13 +1,10 @@
 //! The tree as bytes, with the routes' encodings spliced in.
 //!
-//! Lengths are summed from the inside out, then everything is written once.
 //! The generated messages would copy every route four times, and their map has
-//! no order. The list of each leaf is encoded by itself, so that a changed route
+//! no order. The list of each key is encoded by itself, so that a changed route
 //! costs no more than the lists it stands in.
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
-
-use super::Leaf;
 
 /// `envoy.config.route.v3.VirtualHost.matcher`.
 const MATCHER: u32 = 21;
@@ -28,7 +25,7 @@ const VALUE: u32 = 2;
 /// `xds.type.matcher.v3.Matcher.OnMatch.action`.
 const ACTION: u32 = 2;
 /// `envoy.config.route.v3.RouteList.routes`.
-const ROUTES: u32 = 1;
+pub(super) const ROUTES: u32 = 1;
 /// `xds.core.v3.TypedExtensionConfig.name`, and its `typed_config`.
 const NAME: u32 = 1;
 const TYPED_CONFIG: u32 = 2;
@@ -42,80 +39,76 @@ const INPUT_URL: &str = "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHe
 const LIST_URL: &str = "type.googleapis.com/envoy.config.route.v3.RouteList";
 const PATH: &str = ":path";
 
-/// Returns routes as the repeated field `tag` of a message, in the given order.
-pub(crate) fn encoded_list<'a>(
-    tag: u32,
-    positions: impl Iterator<Item = usize> + Clone,
-    encoded: &impl Fn(usize) -> &'a [u8],
-) -> Vec<u8> {
-    let length = positions.clone().map(|route| field_len(tag, encoded(route).len())).sum();
-    let mut list = Vec::with_capacity(length);
-    for route in positions {
-        let encoded = encoded(route);
-        head(tag, encoded.len(), &mut list);
-        list.extend_from_slice(encoded);
-    }
-    list
+/// Returns the length of what [`append_list`] appends.
+pub(crate) fn list_len<'a>(tag: u32, routes: impl Iterator<Item = &'a [u8]>) -> usize {
+    routes.map(|route| field_len(tag, route.len())).sum()
 }
 
-/// Returns the encoded `RouteList` of a leaf.
-pub(super) fn route_list<'a>(leaf: &Leaf, encoded: &impl Fn(usize) -> &'a [u8]) -> Vec<u8> {
-    encoded_list(ROUTES, leaf.routes.iter().copied(), encoded)
+/// Appends routes as the repeated field `tag` of a message, in the given order.
+pub(crate) fn append_list<'a>(
+    tag: u32,
+    routes: impl Iterator<Item = &'a [u8]> + Clone,
+    out: &mut Vec<u8>,
+) {
+    out.reserve(list_len(tag, routes.clone()));
+    for route in routes {
+        head(tag, route.len(), out);
+        out.extend_from_slice(route);
+    }
 }
 
 /// Lengths of the messages around the lists.
 struct Lengths {
     header: usize,
     input: usize,
-    map: usize,
     tree: usize,
     matcher: usize,
 }
 
 impl Lengths {
-    fn new(leaves: &[Leaf], lists: &[Vec<u8>]) -> Self {
+    /// Of a map of this length, and the list of the empty key.
+    fn new(map: usize, rest: &[u8]) -> Self {
         let header = field_len(HEADER_NAME, PATH.len());
         let input = extension_len("path", INPUT_URL, header);
-        let keyed = leaves.iter().zip(lists).skip(1);
-        let map = keyed.map(|(leaf, list)| field_len(MAP, entry_len(leaf, list))).sum();
         let tree = field_len(INPUT, input) + field_len(PREFIX_MATCH_MAP, map);
-        let rest = &lists[0];
         let fallback = if rest.is_empty() { 0 } else { field_len(ON_NO_MATCH, on_match_len(rest)) };
-        Self { header, input, map, tree, matcher: field_len(MATCHER_TREE, tree) + fallback }
+        Self { header, input, tree, matcher: field_len(MATCHER_TREE, tree) + fallback }
     }
 }
 
-/// Returns the length of what [`append_matcher`] appends.
-pub(super) fn matcher_len(leaves: &[Leaf], lists: &[Vec<u8>]) -> usize {
-    field_len(MATCHER, Lengths::new(leaves, lists).matcher)
+/// Returns the length of the whole field `matcher`.
+pub(super) fn matcher_len(map: usize, rest: &[u8]) -> usize {
+    field_len(MATCHER, Lengths::new(map, rest).matcher)
 }
 
-/// Appends the matcher around the list of each leaf.
-pub(super) fn append_matcher(leaves: &[Leaf], lists: &[Vec<u8>], out: &mut Vec<u8>) {
-    let Lengths { header, input, map, tree, matcher } = Lengths::new(leaves, lists);
-    out.reserve(field_len(MATCHER, matcher));
+/// Appends the field `matcher` up to the entries of the map, which are `map`
+/// bytes long.
+pub(super) fn begin_matcher(map: usize, rest: &[u8], out: &mut Vec<u8>) {
+    let Lengths { header, input, tree, matcher } = Lengths::new(map, rest);
     head(MATCHER, matcher, out);
     head(MATCHER_TREE, tree, out);
     head(INPUT, input, out);
     extension_head("path", INPUT_URL, header, out);
     text(HEADER_NAME, PATH, out);
     head(PREFIX_MATCH_MAP, map, out);
-    for (leaf, list) in leaves.iter().zip(lists).skip(1) {
-        head(MAP, entry_len(leaf, list), out);
-        text(KEY, &leaf.key, out);
-        head(VALUE, on_match_len(list), out);
-        on_match(list, out);
-    }
-    let rest = &lists[0];
+}
+
+/// Appends what comes behind the map.
+pub(super) fn end_matcher(rest: &[u8], out: &mut Vec<u8>) {
     if !rest.is_empty() {
         head(ON_NO_MATCH, on_match_len(rest), out);
         on_match(rest, out);
     }
 }
 
-/// Returns the length of an entry of the map.
-fn entry_len(leaf: &Leaf, list: &[u8]) -> usize {
-    field_len(KEY, leaf.key.len()) + field_len(VALUE, on_match_len(list))
+/// Appends an entry of the map: a key and its list.
+pub(super) fn append_entry(key: &str, list: &[u8], out: &mut Vec<u8>) {
+    let length = field_len(KEY, key.len()) + field_len(VALUE, on_match_len(list));
+    out.reserve(field_len(MAP, length));
+    head(MAP, length, out);
+    text(KEY, key, out);
+    head(VALUE, on_match_len(list), out);
+    on_match(list, out);
 }
 
 /// Returns the length of a `Matcher.OnMatch` whose action is a `RouteList`.
