@@ -5,6 +5,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use nuncio_api::Change;
 use nuncio_compiler::{Compiler, Settings};
+use nuncio_testing::manifests;
 
 #[path = "support/world.rs"]
 mod world;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use nuncio_compiler::{Compiler, Settings};
 
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
 #[path = "support/world.rs"]
 mod world;
 
