@@ -7,8 +7,8 @@
 //! not what was meant.
 //!
 //! Not modelled: what filters decide (authentication, limits, Lua), header
-//! edits that a filter makes before routing is done again, TCP routes, and
-//! health of endpoints.
+//! edits that a filter makes before routing is done again, headers that Envoy
+//! adds of its own accord, TCP routes, and health of endpoints.
 
 mod action;
 mod chain;
@@ -24,6 +24,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::Resource;
+
+pub use table::Tables;
 
 /// A request as a client sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +119,36 @@ pub struct Outcome {
     pub disabled_filters: Vec<String>,
     /// Descriptors sent to the rate-limit service, each as `key=value` pairs.
     pub descriptors: Vec<Vec<(String, String)>>,
+    /// What is done to the headers that the backend sees, in order. Empty when
+    /// there is none.
+    pub request_headers: Vec<HeaderEdit>,
+    /// What is done to the headers of the answer, in order.
+    pub response_headers: Vec<HeaderEdit>,
+}
+
+/// A change of a header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderEdit {
+    /// Every value is taken away.
+    Remove {
+        /// Name of the header.
+        name: String,
+    },
+    /// The value takes the place of those there are.
+    Set {
+        /// Name of the header.
+        name: String,
+        /// Value; may hold Envoy's `%…%` commands.
+        value: String,
+    },
+    /// The value joins those there are.
+    Append {
+        /// Name of the header.
+        name: String,
+        /// Value; may hold Envoy's `%…%` commands.
+        value: String,
+    },
 }
 
 /// What a route does.
@@ -168,24 +200,25 @@ pub struct NearMiss {
 }
 
 /// Works out what Envoy does with a request, given every resource it has.
-///
-/// Resources that do not decode count as absent. Without a listener on the
-/// request's port, ports 80 and 443 stand for 8080 and 8443, as the usual
-/// Service in front of a gateway maps them.
 pub fn explain(resources: &[Arc<Resource>], request: &Request) -> Explanation {
-    let tables = table::Tables::of(resources);
-    let mut explanation = Explanation::default();
-    if let Err(stop) = walk(&tables, request, &mut explanation) {
-        explanation.stopped = Some(stop);
-    }
-    explanation
+    Tables::of(resources).explain(request)
 }
 
-fn walk(
-    tables: &table::Tables,
-    request: &Request,
-    explanation: &mut Explanation,
-) -> Result<(), Stop> {
+impl Tables {
+    /// Works out what Envoy does with a request.
+    ///
+    /// Without a listener on the request's port, ports 80 and 443 stand for
+    /// 8080 and 8443, as the usual Service in front of a gateway maps them.
+    pub fn explain(&self, request: &Request) -> Explanation {
+        let mut explanation = Explanation::default();
+        if let Err(stop) = walk(self, request, &mut explanation) {
+            explanation.stopped = Some(stop);
+        }
+        explanation
+    }
+}
+
+fn walk(tables: &Tables, request: &Request, explanation: &mut Explanation) -> Result<(), Stop> {
     let chosen = chain::choose(tables, request)?;
     explanation.listener = Some(chosen.describe());
     let mut seen = chosen.receive(request)?;
@@ -213,7 +246,7 @@ fn walk(
     explanation.outcomes = picked
         .outcomes
         .iter()
-        .map(|(route, share)| action::outcome(route, *share, &seen))
+        .map(|(route, share)| action::outcome(configuration, route, *share, &seen))
         .collect();
     let off = |name: &String| {
         let mut outcomes = explanation.outcomes.iter().peekable();

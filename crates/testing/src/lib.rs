@@ -6,4 +6,6 @@ pub mod envoy;
 pub mod manifests;
 pub mod pebble;
 pub mod redis;
+pub mod snapshot;
 pub mod tokens;
+pub mod wire;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use http::Uri;
-use nuncio_compiler::explain::{self, Action, Explanation, Outcome, Request, RouteLabel};
+use nuncio_compiler::explain::{
+    self, Action, Explanation, HeaderEdit, Outcome, Request, RouteLabel,
+};
 use serde::Serialize;
 
 use crate::objects::Objects;
@@ -152,10 +154,25 @@ fn print_outcome(outcome: &Outcome) {
         }
         Action::Respond { status } => output::line(format_args!("answer        {status}")),
     }
+    for (whose, edits) in
+        [("to backend", &outcome.request_headers), ("to client", &outcome.response_headers)]
+    {
+        for edit in edits {
+            output::line(format_args!("{whose:<12}  {}", header_edit(edit)));
+        }
+    }
     for descriptor in &outcome.descriptors {
         let pairs: Vec<_> =
             descriptor.iter().map(|(key, value)| format!("{key}={value}")).collect();
         output::line(format_args!("rate limit    {}", pairs.join(", ")));
+    }
+}
+
+fn header_edit(edit: &HeaderEdit) -> String {
+    match edit {
+        HeaderEdit::Remove { name } => format!("{name} is removed"),
+        HeaderEdit::Set { name, value } => format!("{name} becomes {value}"),
+        HeaderEdit::Append { name, value } => format!("{name} gets {value} added"),
     }
 }
 

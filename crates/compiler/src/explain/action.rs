@@ -1,5 +1,7 @@
 //! What a route does to a request that it takes.
 
+use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::route::v3::rate_limit::action::ActionSpecifier;
 use envoy_types::pb::envoy::config::route::v3::redirect_action::{
     PathRewriteSpecifier, SchemeRewriteSpecifier,
@@ -9,7 +11,7 @@ use envoy_types::pb::envoy::config::route::v3::route_action::{
     ClusterSpecifier, HostRewriteSpecifier,
 };
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
-use envoy_types::pb::envoy::config::route::v3::{self as pb, Route};
+use envoy_types::pb::envoy::config::route::v3::{self as pb, Route, RouteConfiguration};
 use envoy_types::pb::envoy::extensions::filters::http::ext_authz::v3::{
     ExtAuthzPerRoute, ext_authz_per_route,
 };
@@ -17,9 +19,15 @@ use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use prost::Message as _;
 use regex::Regex;
 
-use super::{Action, Outcome, Seen, vhost};
+use super::{Action, HeaderEdit, Outcome, Seen, vhost};
 
-pub(super) fn outcome(route: &Route, share: u32, seen: &Seen) -> Outcome {
+/// Returns what a route of a configuration does to a request.
+pub(super) fn outcome(
+    configuration: &RouteConfiguration,
+    route: &Route,
+    share: u32,
+    seen: &Seen,
+) -> Outcome {
     let (action, limits) = match &route.action {
         Some(RouteAction::Route(forward)) => {
             (forwarded(route, forward, seen), forward.rate_limits.as_slice())
@@ -36,7 +44,21 @@ pub(super) fn outcome(route: &Route, share: u32, seen: &Seen) -> Outcome {
         _ => "",
     };
     let descriptors = limits.iter().filter_map(|limit| descriptor(limit, cluster, seen)).collect();
+    let request_headers = match &action {
+        Action::Forward { .. } => {
+            edits(&route.request_headers_to_remove, &route.request_headers_to_add)
+        }
+        _ => Vec::new(),
+    };
+    let mut response_headers =
+        edits(&route.response_headers_to_remove, &route.response_headers_to_add);
+    response_headers.extend(edits(
+        &configuration.response_headers_to_remove,
+        &configuration.response_headers_to_add,
+    ));
     Outcome {
+        request_headers,
+        response_headers,
         route: vhost::label(route),
         share,
         disabled_filters: disabled(route),
@@ -85,8 +107,14 @@ fn redirected(route: &Route, redirect: &pb::RedirectAction, seen: &Seen) -> Acti
         false => redirect.host_redirect.clone(),
     };
     // A port that was the default of the old scheme makes no sense to the new.
-    let default = if was == "https" { ":443" } else { ":80" };
-    if scheme != was && redirect.host_redirect.is_empty() {
+    // The old scheme is what `x-forwarded-proto` says, letter by letter.
+    let proto = seen.header("x-forwarded-proto").unwrap_or_default();
+    let default = match proto.to_ascii_lowercase().as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "",
+    };
+    if scheme != proto && redirect.host_redirect.is_empty() {
         host = host.strip_suffix(default).unwrap_or(&host).to_owned();
     }
     if redirect.port_redirect != 0 {
@@ -146,6 +174,20 @@ fn substitute(rewrite: &RegexMatchAndSubstitute, path: &str) -> String {
         out
     };
     regex.replace_all(path, expand).into_owned()
+}
+
+/// Returns the edits of one level; Envoy takes away before it adds.
+fn edits(removed: &[String], added: &[HeaderValueOption]) -> Vec<HeaderEdit> {
+    let remove = removed.iter().map(|name| HeaderEdit::Remove { name: name.clone() });
+    let add = added.iter().filter_map(|option| {
+        let header = option.header.as_ref()?;
+        let (name, value) = (header.key.clone(), header.value.clone());
+        Some(match option.append_action() {
+            HeaderAppendAction::AppendIfExistsOrAdd => HeaderEdit::Append { name, value },
+            _ => HeaderEdit::Set { name, value },
+        })
+    });
+    remove.chain(add).collect()
 }
 
 /// Returns one descriptor, or nothing when Envoy would send none.

@@ -91,7 +91,11 @@ fn chain<'a>(listener: &'a Listener, request: &Request) -> Option<&'a FilterChai
     let sees_tls =
         listener.listener_filters.iter().any(|filter| filter.name.contains("tls_inspector"));
     let detected = if request.tls && sees_tls { "tls" } else { "raw_buffer" };
-    let name = if request.tls && sees_tls { path::host(&request.authority) } else { String::new() };
+    let mut name = String::new();
+    if request.tls && sees_tls {
+        // Clients leave the dot of an absolute name out of it.
+        path::host(&request.authority).trim_end_matches('.').clone_into(&mut name);
+    }
     let names = |chain: &'a FilterChain| {
         chain.filter_chain_match.as_ref().map_or(&[][..], |it| it.server_names.as_slice())
     };
@@ -151,15 +155,28 @@ impl Chosen<'_> {
         self.manager.http_filters.iter().map(|filter| filter.name.clone())
     }
 
-    /// Returns the scheme that routing sees: that of `x-forwarded-proto`.
+    /// Returns the scheme that routing sees: that of `x-forwarded-proto`, if it
+    /// says one, else that of the connection.
     pub(super) fn scheme(&self, request: &Request) -> &'static str {
-        let sent = sent(request, "x-forwarded-proto");
+        match self.forwarded_proto(request) {
+            proto if proto.eq_ignore_ascii_case("https") => "https",
+            proto if proto.eq_ignore_ascii_case("http") => "http",
+            _ => connection_scheme(request),
+        }
+    }
+
+    /// Returns `x-forwarded-proto` as routes and backends see it: what was sent,
+    /// whatever it says, where senders are trusted.
+    fn forwarded_proto(&self, request: &Request) -> String {
         let trusted = !self.uses_remote_address() || self.manager.xff_num_trusted_hops > 0;
-        match sent.filter(|_| trusted).as_deref() {
-            Some("https") => "https",
-            Some("http") => "http",
-            _ if request.tls => "https",
-            _ => "http",
+        let sent = request
+            .headers
+            .iter()
+            .filter(|(name, _)| trusted && name.eq_ignore_ascii_case("x-forwarded-proto"));
+        let sent: Vec<&str> = sent.map(|(_, value)| value.as_str()).collect();
+        match sent.as_slice() {
+            [] => connection_scheme(request).to_owned(),
+            all => all.join(","),
         }
     }
 
@@ -172,6 +189,9 @@ impl Chosen<'_> {
         let manager = &self.manager;
         let (raw, query) = path::split(&request.path);
         let refused = |reason: &str| Stop { status: Some(400), reason: reason.to_owned() };
+        if !path::is_readable(&request.path) {
+            return Err(refused("the path holds a character that must be escaped"));
+        }
         let escaped = manager::PathWithEscapedSlashesAction::RejectRequest as i32;
         if manager.path_with_escaped_slashes_action == escaped && path::has_escaped_slash(raw) {
             return Err(refused("the path has an escaped slash"));
@@ -191,7 +211,7 @@ impl Chosen<'_> {
         for (name, value) in &request.headers {
             headers.entry(name.to_ascii_lowercase()).or_default().push(value.clone());
         }
-        headers.insert("x-forwarded-proto".into(), vec![self.scheme(request).into()]);
+        headers.insert("x-forwarded-proto".into(), vec![self.forwarded_proto(request)]);
         headers.insert(":method".into(), vec![request.method.clone()]);
         headers.insert(":authority".into(), vec![authority.clone()]);
         headers.insert(":path".into(), vec![format!("{path}{query}")]);
@@ -199,7 +219,6 @@ impl Chosen<'_> {
     }
 }
 
-fn sent(request: &Request, name: &str) -> Option<String> {
-    let mut all = request.headers.iter();
-    all.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+fn connection_scheme(request: &Request) -> &'static str {
+    if request.tls { "https" } else { "http" }
 }

@@ -170,7 +170,7 @@ fn query_holds(query: &QueryParameterMatcher, text: &str) -> bool {
 
 /// Returns the first value of a query parameter, as it stands.
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.trim_start_matches('?').split('&').find_map(|pair| {
+    query.strip_prefix('?').unwrap_or(query).split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key == name).then_some(value)
     })

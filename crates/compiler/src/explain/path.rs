@@ -1,9 +1,7 @@
 //! Paths and authorities as Envoy tidies them.
 
-/// Splits a target into path and query, the query with its `?`. A fragment is
-/// no part of either.
+/// Splits a target into path and query, the query with its `?`.
 pub(super) fn split(target: &str) -> (&str, &str) {
-    let target = target.split('#').next().unwrap_or_default();
     match target.find('?') {
         Some(at) => target.split_at(at),
         None => (target, ""),
@@ -16,11 +14,21 @@ pub(super) fn has_escaped_slash(path: &str) -> bool {
     lower.contains("%2f") || lower.contains("%5c")
 }
 
-/// Does what `normalize_path` does: unescapes unreserved characters, turns
-/// backslashes, resolves `.` and `..`. `None` when the path begins with no
-/// slash. Source: RFC 3986 section 6.
+/// Tells whether a target holds only what Envoy reads: printable ASCII without
+/// spaces, and no fragment.
+pub(super) fn is_readable(target: &str) -> bool {
+    target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+/// Does what `normalize_path` does: unescapes unreserved characters, escapes
+/// those that no path has, turns backslashes, resolves `.` and `..`. `None`
+/// when the path begins with no slash or hides a NUL.
+/// Source: RFC 3986 section 6, and what Envoy's URL library makes of the rest.
 pub(super) fn normalize(path: &str) -> Option<String> {
-    let unescaped = unescape_unreserved(path).replace('\\', "/");
+    if path.contains("%00") {
+        return None;
+    }
+    let unescaped = escape_unusual(&unescape_unreserved(path)).replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
     let mut rest = unescaped.strip_prefix('/')?.split('/').peekable();
     while let Some(segment) = rest.next() {
@@ -63,15 +71,29 @@ fn unescape_unreserved(path: &str) -> String {
     out
 }
 
-/// Makes one slash of several.
-pub(super) fn merge_slashes(path: &str) -> String {
-    let mut merged = String::with_capacity(path.len());
+fn escape_unusual(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
     for character in path.chars() {
-        if character != '/' || !merged.ends_with('/') {
-            merged.push(character);
+        match character {
+            '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' => {
+                out.push_str(&format!("%{:02X}", u32::from(character)));
+            }
+            usual => out.push(usual),
         }
     }
-    merged
+    out
+}
+
+/// Makes one slash of several; as in Envoy, a path of nothing but several
+/// slashes keeps two.
+pub(super) fn merge_slashes(path: &str) -> String {
+    if !path.contains("//") {
+        return path.to_owned();
+    }
+    let begin = if path.starts_with('/') { "/" } else { "" };
+    let end = if path.ends_with('/') { "/" } else { "" };
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    format!("{begin}{}{end}", segments.join("/"))
 }
 
 /// Returns the host of an authority: no port, lower-case, no brackets.
@@ -104,12 +126,18 @@ mod tests {
             ("/%61%2f%2E%2e/", "/a%2f../"),
             ("/a//b", "/a//b"),
             ("/a\\b", "/a/b"),
+            ("//..", "/"),
+            ("/%/%zz/%2", "/%/%zz/%2"),
+            ("/{a}|\"^`<>", "/%7Ba%7D%7C%22%5E%60%3C%3E"),
             ("/", "/"),
         ] {
             assert_eq!(normalize(raw).as_deref(), Some(tidy), "{raw}");
         }
         assert_eq!(normalize("*"), None);
-        assert_eq!(merge_slashes("//a///b/"), "/a/b/");
+        assert_eq!(normalize("/a%00"), None);
+        for (raw, merged) in [("//a///b/", "/a/b/"), ("/", "/"), ("//", "//"), ("///", "//")] {
+            assert_eq!(merge_slashes(raw), merged, "{raw}");
+        }
     }
 
     #[test]

@@ -9,15 +9,16 @@ use prost::Message as _;
 
 use crate::{Resource, TypeUrl};
 
-/// Listeners and route configurations.
+/// Listeners and route configurations, decoded once for many explanations.
 #[derive(Debug, Default)]
-pub(super) struct Tables {
+pub struct Tables {
     pub(super) listeners: Vec<Listener>,
     routes: BTreeMap<String, RouteConfiguration>,
 }
 
 impl Tables {
-    pub(super) fn of(resources: &[Arc<Resource>]) -> Self {
+    /// Decodes resources. Those that do not decode count as absent.
+    pub fn of(resources: &[Arc<Resource>]) -> Self {
         let mut tables = Self::default();
         for resource in resources {
             let bytes = resource.bytes.to_bytes();
