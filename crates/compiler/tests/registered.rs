@@ -36,7 +36,7 @@ fn told(endpoints: Option<&[(&str, u16)]>) -> Change {
 fn known(compiler: &Compiler) -> Option<usize> {
     let name = ResourceName::new(TypeUrl::ClusterLoadAssignment, "consul/dc1/quote");
     let resource = compiler.resources().find(|resource| resource.name == name)?;
-    let set = ClusterLoadAssignment::decode(&*resource.bytes).expect("it decodes");
+    let set = ClusterLoadAssignment::decode(resource.bytes.to_bytes()).expect("it decodes");
     Some(set.endpoints.iter().map(|locality| locality.lb_endpoints.len()).sum())
 }
 
