@@ -27,8 +27,11 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 /// How Consul is asked.
 #[derive(Debug, Clone, Default)]
 pub struct ConsulSettings {
-    /// ACL token, sent with every query.
+    /// ACL token.
     pub token: Option<Hidden<String>>,
+    /// The Consul that the token is for, `host:port` or a URL. Who writes a
+    /// ConsulResolver chooses whom to ask, but not who is shown the token.
+    pub token_for: Option<String>,
 }
 
 /// Watches the services that `wanted` holds, as it changes, and tells their
@@ -41,6 +44,9 @@ pub fn consul(
     wanted: watch::Receiver<BTreeSet<ConsulService>>,
     context: &Context,
 ) -> anyhow::Result<mpsc::Receiver<Change>> {
+    if settings.token.is_some() && settings.token_for.is_none() {
+        tracing::warn!("no query carries the token for consul: it is not said whom it is for");
+    }
     let client = Client::new(settings)?;
     // A service tells one change at a time; the next waits until it is taken.
     let (sender, changes) = mpsc::channel(16);

@@ -1,12 +1,12 @@
 //! A Consul of one endpoint: the health of services, with blocking queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -42,6 +42,8 @@ struct Catalogue {
     failing: bool,
     /// Queries that were refused.
     failures: u64,
+    /// ACL tokens that queries carried.
+    tokens: BTreeSet<String>,
 }
 
 impl Instance {
@@ -106,6 +108,11 @@ impl Consul {
         state.wait_for(|state| state.failures > 0).await.expect("the state is ours");
     }
 
+    /// Returns the ACL tokens that queries carried so far.
+    pub fn tokens(&self) -> BTreeSet<String> {
+        self.state.borrow().tokens.clone()
+    }
+
     /// Lets the index go back, as a restored Consul does.
     pub fn restart_index(&self) {
         self.state.send_modify(|state| state.index = 1);
@@ -122,7 +129,11 @@ async fn health(
     State(state): State<watch::Sender<Catalogue>>,
     Path(service): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
 ) -> Response {
+    if let Some(token) = headers.get("x-consul-token").and_then(|value| value.to_str().ok()) {
+        state.send_modify(|state| drop(state.tokens.insert(token.to_owned())));
+    }
     let known: u64 = query.get("index").and_then(|text| text.parse().ok()).unwrap_or(0);
     let wait = query.get("wait").and_then(|text| text.strip_suffix('s')?.parse().ok());
     let wait = Duration::from_secs(wait.unwrap_or(300));

@@ -88,7 +88,10 @@ pub struct Gateway {
     /// Secret `istio-certs` of this namespace.
     #[arg(long, env = "AMBASSADOR_ISTIO_SECRET_DIR")]
     pub istio_secret_dir: Option<String>,
-    /// ACL token for Consul.
+    /// The Consul that the ACL token is for, as ConsulResolvers write it.
+    #[arg(long = "consul-address", env = "CONSUL_HTTP_ADDR")]
+    pub consul_address: Option<String>,
+    /// ACL token for that Consul; no other one is shown it.
     #[arg(long = "consul-token", env = "CONSUL_HTTP_TOKEN", hide_env_values = true)]
     pub consul_token: Option<Hidden<String>>,
     /// Accepted for Emissary's sake and without effect: changes are never held
@@ -153,7 +156,10 @@ impl Settings {
     }
 
     pub(crate) fn consul(&self) -> nuncio_source::ConsulSettings {
-        nuncio_source::ConsulSettings { token: self.gateway.consul_token.clone() }
+        nuncio_source::ConsulSettings {
+            token: self.gateway.consul_token.clone(),
+            token_for: self.gateway.consul_address.clone(),
+        }
     }
 
     pub(crate) fn rules(&self) -> Rules {

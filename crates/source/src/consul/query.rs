@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nuncio_api::ConsulService;
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use super::ConsulSettings;
@@ -26,6 +26,8 @@ const TOKEN: &str = "x-consul-token";
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
+    /// The token, and the origin of the only Consul that it is sent to.
+    token: Option<(String, HeaderValue)>,
 }
 
 /// The healthy instances of a service.
@@ -80,21 +82,22 @@ struct Service {
 
 impl Client {
     pub(super) fn new(settings: &ConsulSettings) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::new();
-        if let Some(token) = &settings.token {
-            let mut value = HeaderValue::from_str(token.reveal())?;
-            value.set_sensitive(true);
-            headers.insert(TOKEN, value);
-        }
+        let token = match (&settings.token, &settings.token_for) {
+            (Some(token), Some(address)) => {
+                let mut value = HeaderValue::from_str(token.reveal())?;
+                value.set_sensitive(true);
+                Some((base(address)?.origin().ascii_serialization(), value))
+            }
+            _ => None,
+        };
         let http = reqwest::Client::builder()
             .user_agent("nuncio")
-            .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             // A token is for the Consul that it was given for.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self { http })
+        Ok(Self { http, token })
     }
 
     /// Asks for the healthy instances of a service; with an index, as soon as
@@ -104,7 +107,13 @@ impl Client {
         service: &ConsulService,
         index: u64,
     ) -> Result<Answer, QueryError> {
-        let request = self.http.get(url(service, index)?);
+        let url = url(service, index)?;
+        let origin = url.origin().ascii_serialization();
+        let token = self.token.as_ref().filter(|(entitled, _)| *entitled == origin);
+        let mut request = self.http.get(url);
+        if let Some((_, token)) = token {
+            request = request.header(TOKEN, token);
+        }
         let mut response = request.send().await.map_err(QueryError::Request)?;
         if !response.status().is_success() {
             return Err(QueryError::Status(response.status()));
@@ -123,16 +132,21 @@ impl Client {
     }
 }
 
+/// Returns the URL of a Consul; without a scheme it speaks HTTP.
+fn base(address: &str) -> Result<Url, QueryError> {
+    let bad = || QueryError::Address(address.to_owned());
+    let text = address.trim();
+    let whole = if text.contains("://") { text.into() } else { format!("http://{text}") };
+    let url = Url::parse(&whole).map_err(|_| bad())?;
+    let usable = url.has_host() && matches!(url.scheme(), "http" | "https");
+    if usable { Ok(url) } else { Err(bad()) }
+}
+
 /// Returns `<address>/v1/health/service/<service>` with its parameters.
 fn url(service: &ConsulService, index: u64) -> Result<Url, QueryError> {
-    let bad = || QueryError::Address(service.address.clone());
-    let address = service.address.trim();
-    let whole = if address.contains("://") { address.into() } else { format!("http://{address}") };
-    let mut url = Url::parse(&whole).map_err(|_| bad())?;
-    if !url.has_host() || !matches!(url.scheme(), "http" | "https") {
-        return Err(bad());
-    }
-    url.path_segments_mut().map_err(|()| bad())?.pop_if_empty().extend([
+    let mut url = base(&service.address)?;
+    let bad = |()| QueryError::Address(service.address.clone());
+    url.path_segments_mut().map_err(bad)?.pop_if_empty().extend([
         "v1",
         "health",
         "service",

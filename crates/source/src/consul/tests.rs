@@ -31,7 +31,11 @@ impl Rig {
         let consul = Consul::start().await;
         let (wishes, wanted) = watch::channel(BTreeSet::new());
         let context = Context::new("test");
-        let changes = super::consul(&ConsulSettings::default(), wanted, &context).unwrap();
+        let settings = ConsulSettings {
+            token: Some(Hidden::new("sesame".into())),
+            token_for: Some(consul.address().to_string()),
+        };
+        let changes = super::consul(&settings, wanted, &context).unwrap();
         Self { consul, wishes, changes, context }
     }
 
@@ -66,6 +70,19 @@ async fn instances_are_told_as_they_come_and_go() {
     assert_eq!(rig.told().await.1, endpoints(&[("10.0.0.1", 8080)]));
     rig.consul.register("dc1", "quote", Vec::new());
     assert_eq!(rig.told().await.1, Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn the_token_is_shown_to_the_consul_that_it_is_for_alone() {
+    let mut rig = Rig::start().await;
+    let other = Consul::start().await;
+    rig.wishes.send_replace(
+        [wanted(rig.consul.address(), "quote"), wanted(other.address(), "other")].into(),
+    );
+    rig.told().await;
+    rig.told().await;
+    assert_eq!(rig.consul.tokens(), ["sesame".to_owned()].into());
+    assert!(other.tokens().is_empty());
 }
 
 #[tokio::test]
