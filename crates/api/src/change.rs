@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::{Diagnostic, Object, ObjectKey, Origin};
 
+/// The text of a file, or why there is none.
+pub type FileText = Result<Arc<str>, Arc<str>>;
+
 /// One change of the set of objects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -45,5 +48,12 @@ pub enum Change {
         name: Arc<str>,
         /// The findings.
         findings: Vec<Diagnostic>,
+    },
+    /// What a file holds that some object names.
+    File {
+        /// The name, as objects write it.
+        name: Arc<str>,
+        /// The text. Replaces what was told of the same file before.
+        text: FileText,
     },
 }

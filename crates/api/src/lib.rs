@@ -16,6 +16,7 @@ pub mod core;
 mod decode;
 mod dev_portal;
 mod diagnostic;
+mod error_response;
 pub mod filter;
 pub mod filter_policy;
 mod host;
@@ -27,6 +28,7 @@ pub mod manifest;
 mod mapping;
 mod module;
 mod object;
+mod outlier_detection;
 mod rate_limit;
 mod rate_limit_service;
 mod registry;
@@ -40,7 +42,7 @@ mod upstream;
 mod versions;
 
 pub use auth_service::{AuthProto, AuthService, IncludeBody, StatusOnError};
-pub use change::Change;
+pub use change::{Change, FileText};
 pub use common::{
     AUTOMATIC_ID, AddedHeader, AmbassadorId, DEFAULT_ID, DurationText, LabelSelector, ObjectRef,
 };
@@ -53,6 +55,9 @@ pub use dev_portal::{
     DevPortal, DevPortalContent, DevPortalDocs, DevPortalSearch, DevPortalSelector,
 };
 pub use diagnostic::{Diagnostic, Severity};
+pub use error_response::{
+    ErrorResponseOverride, ErrorResponseOverrideBody, ErrorResponseTextFormatSource,
+};
 pub use filter::Filter;
 pub use filter_policy::FilterPolicy;
 pub use host::{
@@ -75,6 +80,7 @@ pub use module::{
     TlsModuleContext, UnderscoresAction,
 };
 pub use object::{Carrier, Kind, Meta, Object, ObjectKey, Origin};
+pub use outlier_detection::OutlierDetection;
 pub use rate_limit::{Limit, LimitErrorResponse, RateLimit, TemplatedHeader};
 pub use rate_limit_service::{RateLimitGrpc, RateLimitService};
 pub use registry::ConsulService;

@@ -272,6 +272,17 @@ impl Reader<'_> {
 
 /// Tells whether the object only wraps others, as `kubectl get -o yaml` prints
 /// them.
+/// Reads the YAML or JSON that stands in a text field.
+pub(crate) fn value(text: &str) -> Result<Value, String> {
+    let mut found = Vec::new();
+    yaml::values(text, |outcome| found.push(outcome));
+    match found.pop() {
+        Some(Ok((value, _))) if found.is_empty() => Ok(value),
+        Some(Err(unreadable)) => Err(unreadable.message),
+        _ => Err("should hold one document".to_owned()),
+    }
+}
+
 fn is_list(root: &serde_json::Map<String, Value>) -> bool {
     let kind = root.get("kind").and_then(Value::as_str).unwrap_or_default();
     kind.ends_with("List") && root.get("items").is_some_and(Value::is_array)

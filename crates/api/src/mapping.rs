@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::common::{AddedHeader, AmbassadorId, non_empty, one_or_many};
+use crate::error_response::ErrorResponseOverride;
 use crate::labels::LabelGroup;
+use crate::outlier_detection::{self, OutlierDetection};
 use crate::upstream::{
     CircuitBreaker, Cors, HealthCheck, Keepalive, LoadBalancer, RegexMap, RetryPolicy,
 };
@@ -102,9 +104,9 @@ pub struct Mapping {
     pub stats_name: Option<String>,
 
     // How it is rewritten.
-    /// Replaces `prefix` in the path; the empty string, which survives, leaves
-    /// the path alone. Default: `/`.
-    #[serde(deserialize_with = "Option::deserialize", skip_serializing_if = "Option::is_none")]
+    /// Replaces `prefix` in the path; the empty string, which survives, and
+    /// null leave the path alone. Default: `/`.
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<String>,
     /// Rewrites the path by pattern; disables `rewrite`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,16 +132,16 @@ pub struct Mapping {
     /// 301, 302, 303, 307 or 308. Default: 301.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect_response_code: Option<u32>,
-    /// Request headers to add, by name.
+    /// Request headers to add, by name; the empty map survives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_request_headers: Option<BTreeMap<String, AddedHeader>>,
-    /// Response headers to add, by name.
+    /// Response headers to add, by name; the empty map survives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_response_headers: Option<BTreeMap<String, AddedHeader>>,
-    /// Request headers to remove.
+    /// Request headers to remove; the empty list survives.
     #[serde(deserialize_with = "some_list", skip_serializing_if = "Option::is_none")]
     pub remove_request_headers: Option<Vec<String>>,
-    /// Response headers to remove.
+    /// Response headers to remove; the empty list survives.
     #[serde(deserialize_with = "some_list", skip_serializing_if = "Option::is_none")]
     pub remove_response_headers: Option<Vec<String>>,
     /// Add Linkerd's `l5d-dst-override`. Default: the Module's.
@@ -177,6 +179,12 @@ pub struct Mapping {
     /// Active health checks; endpoint and Consul resolvers only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub health_checks: Vec<HealthCheck>,
+    /// Ejection of endpoints that answer badly. Default: none.
+    #[serde(
+        deserialize_with = "outlier_detection::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub outlier_detection: Option<OutlierDetection>,
     /// TCP keepalive. Default: the Module's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Keepalive>,
@@ -207,16 +215,14 @@ pub struct Mapping {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docs: Option<MappingDocs>,
 
-    // What Emissary accepts and does not do.
-    /// Not supported yet: a warning, without effect; the Mapping is routed.
+    /// Bodies of error answers; replaces all of the Module's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub error_response_overrides: Vec<Value>,
-    /// Not supported yet: a warning, without effect; the Mapping is routed.
-    #[serde(deserialize_with = "non_empty", skip_serializing_if = "Option::is_none")]
-    pub outlier_detection: Option<String>,
-    /// Without effect.
+    pub error_response_overrides: Vec<ErrorResponseOverride>,
+    /// Leave error answers as they are. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bypass_error_response_overrides: Option<bool>,
+
+    // What Emissary accepts and does not do.
     /// Without effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub envoy_override: Option<Value>,
@@ -249,5 +255,11 @@ pub struct MappingDocs {
 fn some_list<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
-    one_or_many(deserializer).map(|list| (!list.is_empty()).then_some(list))
+    one_or_many(deserializer).map(Some)
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::auth_service::AuthService;
 use crate::common::{AddedHeader, AmbassadorId, bool_like, non_empty, one_or_many};
 use crate::compression::{Brotli, Gzip, Zstd};
+use crate::error_response::ErrorResponseOverride;
 use crate::ip_rules::IpRules;
 use crate::labels::DefaultLabels;
 use crate::upstream::{CircuitBreaker, Cors, Keepalive, LoadBalancer, RetryPolicy};
@@ -182,7 +183,7 @@ pub struct AmbassadorModule {
     /// Cross-origin rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
-    /// Size of a compiled regular expression at most. Default: 200.
+    /// Without effect: patterns are limited in Envoy's bootstrap alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regex_max_size: Option<u32>,
     /// Domain of rate-limit labels. Default: `ambassador`.
@@ -226,9 +227,9 @@ pub struct AmbassadorModule {
     /// Addresses that may not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_deny: Option<IpRules>,
-    /// Not supported yet: a warning, without effect.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_response_overrides: Option<Value>,
+    /// Bodies of error answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub error_response_overrides: Vec<ErrorResponseOverride>,
 
     // The process.
     /// Port of Envoy's admin interface. Default: 8001.

@@ -2,8 +2,8 @@
 
 use crate::decode::{Fault, bad_value, child, missing};
 use crate::{
-    AuthService, HealthCheck, LabelGroup, LabelSpecifier, Listener, LoadBalancer, Mapping,
-    RateLimit, Spec, TcpMapping, TracingService,
+    AuthService, ErrorResponseOverride, FixedKey, HealthCheck, LabelGroup, LabelSpecifier,
+    Listener, LoadBalancer, Mapping, ModuleConfig, RateLimit, Spec, TcpMapping, TracingService,
 };
 
 /// Returns what is missing. `port_given` tells an absent port from port 0.
@@ -25,6 +25,12 @@ pub(crate) fn check(spec: &Spec, port_given: bool) -> Vec<Fault> {
             found.some("spec.datacenter", spec.datacenter.is_some());
         }
         Spec::RateLimit(spec) => rate_limit(&mut found, spec),
+        Spec::Module(spec) => {
+            if let ModuleConfig::Ambassador(config) = &spec.config {
+                let path = "spec.config.error_response_overrides";
+                error_responses(&mut found, path, &config.error_response_overrides);
+            }
+        }
         _ => {}
     }
     found.0
@@ -67,6 +73,7 @@ fn mapping(found: &mut Found, spec: &Mapping) {
     if let Some(balancer) = &spec.load_balancer {
         load_balancer(found, "spec.load_balancer", balancer);
     }
+    error_responses(found, "spec.error_response_overrides", &spec.error_response_overrides);
     if let Some(retry) = &spec.retry_policy {
         found.some("spec.retry_policy.retry_on", retry.retry_on.is_some());
     }
@@ -77,6 +84,23 @@ fn mapping(found: &mut Found, spec: &Mapping) {
         for (index, group) in groups.iter().enumerate() {
             label_group(found, &format!("{}[{index}]", child("spec.labels", domain)), group);
         }
+    }
+}
+
+fn error_responses(found: &mut Found, path: &str, rules: &[ErrorResponseOverride]) {
+    for (index, rule) in rules.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let status = child(&path, "on_status_code");
+        match rule.on_status_code {
+            None => found.some(&status, false),
+            Some(400..=599) => {}
+            Some(_) => found.0.push(bad_value(
+                &status,
+                "should be from 400 to 599",
+                "give a status of an error",
+            )),
+        }
+        found.some(&child(&path, "body"), rule.body.is_some());
     }
 }
 
@@ -122,10 +146,28 @@ fn label_group(found: &mut Found, path: &str, group: &LabelGroup) {
                     &label.header_name,
                 );
             }
-            LabelSpecifier::SourceCluster(_)
-            | LabelSpecifier::DestinationCluster(_)
-            | LabelSpecifier::RemoteAddress(_) => {}
+            LabelSpecifier::SourceCluster(fixed) => {
+                fixed_key(found, &format!("{path}[{index}].source_cluster"), fixed);
+            }
+            LabelSpecifier::DestinationCluster(fixed) => {
+                fixed_key(found, &format!("{path}[{index}].destination_cluster"), fixed);
+            }
+            LabelSpecifier::RemoteAddress(fixed) => {
+                fixed_key(found, &format!("{path}[{index}].remote_address"), fixed);
+            }
         }
+    }
+}
+
+/// The key of these labels is their name, which ends their path.
+fn fixed_key(found: &mut Found, path: &str, fixed: &FixedKey) {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    if fixed.key.as_deref().is_some_and(|key| key != name) {
+        found.0.push(bad_value(
+            &child(path, "key"),
+            &format!("should be one of [{name}]"),
+            "leave the key out",
+        ));
     }
 }
 

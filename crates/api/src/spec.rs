@@ -9,7 +9,7 @@ use crate::core::{
 use crate::{
     AuthService, ConsulResolver, DevPortal, Filter, FilterPolicy, Host, Kind,
     KubernetesEndpointResolver, KubernetesServiceResolver, Listener, LogService, Mapping, Module,
-    RateLimit, RateLimitService, TcpMapping, TlsContext, TracingService,
+    ModuleConfig, RateLimit, RateLimitService, TcpMapping, TlsContext, TracingService,
 };
 
 /// The kind's own part of an object.
@@ -71,6 +71,22 @@ pub enum Spec {
 }
 
 impl Spec {
+    /// Returns the names of files that the object takes text from: what they
+    /// hold is told as [`Change::File`](crate::Change::File).
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let rules = match self {
+            Self::Mapping(mapping) => mapping.error_response_overrides.as_slice(),
+            Self::Module(module) => match &module.config {
+                ModuleConfig::Ambassador(config) => config.error_response_overrides.as_slice(),
+                _ => &[],
+            },
+            _ => &[],
+        };
+        let sources =
+            rules.iter().filter_map(|rule| rule.body.as_ref()?.text_format_source.as_ref());
+        sources.map(|source| source.filename.as_str())
+    }
+
     /// Returns the kind this spec belongs to.
     pub fn kind(&self) -> Kind {
         match self {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{AddedHeader, DurationText, non_empty, one_or_many, text_or_number};
@@ -29,8 +30,8 @@ pub struct CircuitBreaker {
     pub max_retries: Option<u32>,
 }
 
-/// The two classes of requests that Envoy counts apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The two classes of requests that Envoy counts apart; in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BreakerPriority {
     /// Ordinary requests.
@@ -38,6 +39,17 @@ pub enum BreakerPriority {
     Default,
     /// Requests of routes with `priority: HIGH`.
     High,
+}
+
+impl<'de> Deserialize<'de> for BreakerPriority {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.to_ascii_lowercase().as_str() {
+            "default" => Ok(Self::Default),
+            "high" => Ok(Self::High),
+            _ => Err(D::Error::unknown_variant(&text, &["default", "high"])),
+        }
+    }
 }
 
 /// How one of several endpoints is chosen. Source: Envoy `Cluster.lb_policy`

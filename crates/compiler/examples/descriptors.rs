@@ -16,7 +16,7 @@ const OUTPUT: &str = "crates/compiler/src/render/envoy.binpb";
 
 /// Files whose messages are emitted as resources or stand in an `Any` of one;
 /// what they import comes along. A name that ends in `/` means the folder.
-const ROOTS: [&str; 31] = [
+const ROOTS: [&str; 32] = [
     "envoy/config/bootstrap/v3/bootstrap.proto",
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/endpoint/v3/endpoint.proto",
@@ -33,6 +33,7 @@ const ROOTS: [&str; 31] = [
     "envoy/extensions/filters/http/grpc_http1_bridge/",
     "envoy/extensions/filters/http/grpc_stats/",
     "envoy/extensions/filters/http/grpc_web/",
+    "envoy/extensions/filters/http/header_to_metadata/",
     "envoy/extensions/filters/http/health_check/",
     "envoy/extensions/filters/http/lua/",
     "envoy/extensions/filters/http/ratelimit/",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey};
 
 use crate::ir::endpoints::Services;
+use crate::ir::error_response::Files;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::scene::{self, Scene};
 use crate::ir::secret::{SecretName, Secrets};
@@ -73,6 +74,9 @@ pub struct Compiler {
     secrets: Secrets,
     /// What registries told, by name of the endpoint set.
     registered: BTreeMap<Arc<str>, BTreeSet<(String, u16)>>,
+    files: Arc<Files>,
+    /// Mappings with bodies of error answers of their own.
+    error_responses: BTreeSet<ItemId>,
     scene: Option<Scene>,
     /// Mappings of the gateway itself.
     internal: BTreeMap<ItemId, Item>,
@@ -110,6 +114,8 @@ impl Compiler {
             services: Services::default(),
             secrets: Secrets::default(),
             registered: BTreeMap::new(),
+            files: Arc::default(),
+            error_responses: BTreeSet::new(),
             scene: None,
             internal: BTreeMap::new(),
             routes: Routes::default(),
@@ -206,6 +212,8 @@ impl Compiler {
             broken: &self.broken,
             services: &self.services,
             secrets: &self.secrets,
+            files: &self.files,
+            mapping_error_responses: !self.error_responses.is_empty(),
             looked_at: std::cell::RefCell::default(),
         });
         self.reports.replace(Pass::Scene, scene.findings.clone());

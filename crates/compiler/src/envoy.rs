@@ -16,6 +16,7 @@ pub(crate) mod access_log;
 pub(crate) mod cluster;
 mod compressor;
 pub(crate) mod endpoint;
+pub(crate) mod error_response;
 pub(crate) mod http_filter;
 pub(crate) mod limits;
 pub(crate) mod listener;

@@ -12,6 +12,7 @@ pub(crate) mod cluster;
 pub(crate) mod defaults;
 pub(crate) mod discovery;
 pub(crate) mod endpoints;
+pub(crate) mod error_response;
 pub(crate) mod expand;
 pub(crate) mod filters;
 pub(crate) mod glob;

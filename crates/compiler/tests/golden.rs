@@ -7,6 +7,7 @@
 //!   several fields. `# show: nothing` is for cases that only report.
 //! - `out.yaml`: these parts, with Envoy's field names.
 //! - `report.txt`: the diagnostics, when there are any.
+//! - others: files that the objects name, found by the last part of the name.
 //!
 //! A case without a Listener gets a cleartext one on port 8080. Routes and
 //! cluster of the gateway itself (`/ambassador/v0/`) are left out unless a first line says

@@ -8,10 +8,12 @@
 use tokio::sync::mpsc;
 
 mod consul;
+mod files;
 mod folder;
 mod sink;
 
 pub use consul::{ConsulSettings, consul};
+pub use files::Files;
 pub use folder::{DUPLICATE_OBJECT, FolderError, FolderSettings, UNREADABLE, default_state, load};
 pub use sink::{Sink, SinkError};
 

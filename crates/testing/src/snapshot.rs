@@ -86,10 +86,8 @@ impl Snapshot {
                 let name =
                     if eds.service_name.is_empty() { &cluster.name } else { &eds.service_name };
                 // A registry that has told nothing yet is no mistake.
-                let silent = ClusterLoadAssignment {
-                    cluster_name: name.clone(),
-                    ..Default::default()
-                };
+                let silent =
+                    ClusterLoadAssignment { cluster_name: name.clone(), ..Default::default() };
                 let silent = name.starts_with("consul/").then_some(&silent);
                 let set = self.endpoints.get(name).or(silent);
                 let set = set.with_context(|| format!("endpoint set {name} is missing"))?;

@@ -16,6 +16,7 @@ mod consul;
 mod cors;
 mod demo;
 mod diagnostics;
+mod error_responses;
 mod explain;
 mod external_auth;
 mod filters;

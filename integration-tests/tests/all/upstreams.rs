@@ -116,3 +116,31 @@ async fn a_request_may_take_as_long_as_its_mapping_or_the_module_says() {
     assert_eq!(stack.get("/endless/?delay-ms=400").await.unwrap().status, 200);
     assert_eq!(stack.get("/idle/?delay-ms=60000").await.unwrap().status, 504);
 }
+
+#[tokio::test]
+async fn an_endpoint_that_answers_badly_is_left_out_where_outliers_are_detected() {
+    let well = Backend::start(nuncio::echo::Options::named("well")).await;
+    let sick = Fake::http(StatusCode::INTERNAL_SERVER_ERROR).await;
+    let pool = service_at("pool", &[well.address(), sick.address()]);
+    let spec = |prefix: &str, more: &str| {
+        format!("{{hostname: \"*\", prefix: /{prefix}/, service: pool, resolver: endpoint{more}}}")
+    };
+    let detection = ", outlier_detection: '{consecutive_5xx: 1, base_ejection_time: 5m, \
+                     max_ejection_percent: 100}'";
+    let stack = Stack::builder()
+        .file("pool.yaml", &pool)
+        .object("Mapping", "careful", &spec("careful", detection))
+        .object("Mapping", "careless", &spec("careless", ""))
+        .start()
+        .await;
+    let failures = async |path: &str| {
+        let mut failures = 0;
+        for _ in 0..20 {
+            failures += u32::from(stack.get(path).await.unwrap().status == 500);
+        }
+        failures
+    };
+    let quiet = async || (failures("/careful/").await == 0).then_some(());
+    eventually("the sick endpoint is left out", quiet).await;
+    assert_eq!(failures("/careless/").await, 10, "every other request meets it otherwise");
+}

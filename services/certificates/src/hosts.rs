@@ -49,7 +49,10 @@ impl World {
             Change::Apply { object, .. } => self.put(&object, touched),
             Change::Delete(key) => self.remove(&key, touched),
             // What was last understood stays in effect.
-            Change::Broken { .. } | Change::Input { .. } | Change::Registered { .. } => {}
+            Change::Broken { .. }
+            | Change::Input { .. }
+            | Change::File { .. }
+            | Change::Registered { .. } => {}
         }
     }
 

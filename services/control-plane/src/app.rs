@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nuncio_compiler::Compiler;
 use nuncio_process::{Context, grpc, http};
-use nuncio_source::Event;
+use nuncio_source::{Event, Files};
 use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
 
@@ -14,7 +14,7 @@ use crate::ads::Ads;
 use crate::diagnostics::{self, Pages};
 use crate::guarded::Guarded;
 use crate::health::{Health, Snapshot};
-use crate::intake::Intake;
+use crate::intake::{Intake, Outside};
 use crate::{Fleet, Metrics, Objects, Report, Settings};
 
 /// What the service listens on, and its shared state.
@@ -73,8 +73,9 @@ pub async fn start(
     let compiler = Guarded::new(move || Compiler::new(told.clone()));
     let (wanted, asked) = watch::channel(BTreeSet::new());
     let registered = nuncio_source::consul(&settings.consul(), asked, context)?;
+    let outside = Outside { files: Files::below(&gateway.error_pages), wanted };
     let intake =
-        Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready, wanted);
+        Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready, outside);
     context.tasks.spawn("intake", intake.run(events, registered, news, context.drain.clone()));
     tracing::info!(%grpc, %admin, "control plane listening");
     Ok(Bound { grpc, admin, fleet, report })

@@ -57,6 +57,7 @@ struct Ledger {
     inputs: BTreeMap<Arc<str>, Change>,
     /// What registries told.
     registered: BTreeMap<Arc<str>, Change>,
+    files: BTreeMap<Arc<str>, Change>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -185,7 +186,10 @@ impl<C: Compile> Guarded<C> {
 
 impl Ledger {
     fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.inputs.is_empty() && self.registered.is_empty()
+        self.objects.is_empty()
+            && self.inputs.is_empty()
+            && self.files.is_empty()
+            && self.registered.is_empty()
     }
 
     fn extend(&mut self, changes: Vec<Change>) {
@@ -216,13 +220,18 @@ impl Ledger {
                     let name = Arc::clone(name);
                     self.inputs.insert(name, change);
                 }
+                Change::File { name, .. } => {
+                    let name = Arc::clone(name);
+                    self.files.insert(name, change);
+                }
             }
         }
     }
 
     fn changes(self) -> Vec<Change> {
         let objects = self.objects.into_values().flat_map(|e| e.good.into_iter().chain(e.broken));
-        objects.chain(self.inputs.into_values()).chain(self.registered.into_values()).collect()
+        let told = self.inputs.into_values().chain(self.files.into_values());
+        objects.chain(told).chain(self.registered.into_values()).collect()
     }
 }
 

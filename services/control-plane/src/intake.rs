@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use nuncio_api::{Change, ConsulService, ObjectKey};
 use nuncio_compiler::{Compiler, ResourceName, TypeUrl as CompiledType};
 use nuncio_process::{Drain, ReadyGuard};
-use nuncio_source::Event;
+use nuncio_source::{Event, Files};
 use nuncio_xds::TypeUrl;
 use nuncio_xds::nack::News;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +21,17 @@ use crate::guarded::{GivenUp, Guarded, Outcome};
 use crate::publish::{KnownBad, Publisher};
 use crate::report::{Attribution, Report};
 use crate::{Fleet, Objects};
+
+/// How often files that objects name are read again.
+const REREAD_FILES: Duration = Duration::from_secs(2);
+
+/// What is read beside the objects, because they name it.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) files: Files,
+    /// Services in Consul whose instances are wanted.
+    pub(crate) wanted: watch::Sender<BTreeSet<ConsulService>>,
+}
 
 /// The task's state.
 #[derive(Debug)]
@@ -33,8 +44,7 @@ pub(crate) struct Intake {
     /// Taken by the thread that compiles, and given back.
     compiler: Option<(Guarded<Compiler>, Publisher)>,
     debounce: Debounce,
-    /// Services in Consul whose instances are wanted.
-    wanted: watch::Sender<BTreeSet<ConsulService>>,
+    outside: Outside,
     synced: bool,
     waiting: Vec<Change>,
     waiting_since: Option<Instant>,
@@ -50,7 +60,7 @@ impl Intake {
         objects: Objects,
         status: crate::health::Snapshot,
         unready: ReadyGuard,
-        wanted: watch::Sender<BTreeSet<ConsulService>>,
+        outside: Outside,
     ) -> Self {
         Self {
             fleet,
@@ -60,7 +70,7 @@ impl Intake {
             unready: Some(unready),
             compiler: Some((compiler, Publisher::default())),
             debounce: Debounce::default(),
-            wanted,
+            outside,
             synced: false,
             waiting: Vec::new(),
             waiting_since: None,
@@ -75,6 +85,7 @@ impl Intake {
         mut news: mpsc::Receiver<News>,
         drain: Drain,
     ) -> anyhow::Result<()> {
+        let mut reread = tokio::time::interval(REREAD_FILES);
         loop {
             let due = self.waiting_since.filter(|_| self.synced).map(|since| self.due(since));
             let timer = async {
@@ -95,6 +106,12 @@ impl Intake {
                     let change = change.context("nobody watches registries any more")?;
                     self.take(Event::Changes(vec![change]));
                 }
+                _ = reread.tick() => {
+                    let changes = self.outside.files.reread();
+                    if !changes.is_empty() {
+                        self.take(Event::Changes(changes));
+                    }
+                }
                 event = events.recv() => {
                     let event = event.context("the source of objects has stopped")?;
                     self.take(event);
@@ -114,7 +131,8 @@ impl Intake {
     fn take(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Changes(changes) => {
+            Event::Changes(mut changes) => {
+                self.outside.files.follow(&mut changes);
                 self.objects.apply(&changes);
                 self.waiting.extend(changes);
                 self.waiting_since.get_or_insert(now);
@@ -148,7 +166,7 @@ impl Intake {
         let (compiler, publisher, outcome, known_bad, compiled_in) =
             tokio::task::spawn_blocking(work).await.context("publishing failed")?;
         let wanted = compiler.consul_services();
-        self.wanted.send_if_modified(|known| {
+        self.outside.wanted.send_if_modified(|known| {
             let differs = *known != wanted;
             *known = wanted;
             differs
@@ -243,7 +261,7 @@ fn key(change: &Change) -> Option<ObjectKey> {
     match change {
         Change::Apply { object, .. } => Some(object.key()),
         Change::Broken { key, .. } | Change::Delete(key) => Some(key.clone()),
-        Change::Input { .. } | Change::Registered { .. } => None,
+        Change::Input { .. } | Change::File { .. } | Change::Registered { .. } => None,
     }
 }
 

@@ -25,7 +25,10 @@ impl Objects {
                 Change::Delete(key) => {
                     objects.remove(key);
                 }
-                Change::Broken { .. } | Change::Input { .. } | Change::Registered { .. } => {}
+                Change::Broken { .. }
+                | Change::Input { .. }
+                | Change::File { .. }
+                | Change::Registered { .. } => {}
             }
         }
     }

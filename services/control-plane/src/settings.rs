@@ -68,6 +68,10 @@ pub struct Gateway {
     /// Address that Envoy's listeners bind to.
     #[arg(long, env = "AMBASSADOR_ENVOY_BIND_ADDRESS", default_value_t = ANY)]
     pub envoy_bind_address: IpAddr,
+    /// Folder that `text_format_source` of error responses may name files in;
+    /// files elsewhere are not read.
+    #[arg(long, env = "NUNCIO_ERROR_PAGES", default_value = "/ambassador")]
+    pub error_pages: PathBuf,
     /// Any value but an empty one: endpoint resolvers are not used.
     #[arg(
         long,

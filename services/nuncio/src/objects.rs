@@ -2,12 +2,12 @@
 //! offline tools, and one reading of the folder for the latter.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nuncio_api::Diagnostic;
 use nuncio_compiler::{Address, Compiler, Delta, Resource, Settings};
-use nuncio_source::{default_state, load};
+use nuncio_source::{Files, default_state, load};
 
 use crate::filters;
 
@@ -31,6 +31,11 @@ pub(crate) struct Objects {
     #[arg(long, env = "AMBASSADOR_NAMESPACE", default_value = "default", value_name = "NAME")]
     pub(crate) namespace: String,
 
+    /// Folder that `text_format_source` of error responses may name files in;
+    /// files elsewhere are not read. Default: FOLDER.
+    #[arg(long, env = "NUNCIO_ERROR_PAGES", value_name = "PAGES")]
+    pub(crate) error_pages: Option<PathBuf>,
+
     /// Address that Listeners bind to.
     #[arg(
         long,
@@ -52,6 +57,11 @@ impl Objects {
     /// Returns the state folder.
     pub(crate) fn state(&self) -> PathBuf {
         self.state.clone().unwrap_or_else(|| default_state(&self.folder))
+    }
+
+    /// Returns the folder that objects may name files in.
+    pub(crate) fn error_pages(&self) -> &Path {
+        self.error_pages.as_deref().unwrap_or(&self.folder)
     }
 
     /// Returns compiler settings for a gateway whose services listen on their
@@ -83,6 +93,7 @@ impl Objects {
         if secrets.is_dir() {
             changes.extend(load(&secrets, &self.namespace)?);
         }
+        Files::below(self.error_pages()).follow(&mut changes);
         let filters = filters::findings(&changes, &self.ambassador_id);
         let mut compiler = Compiler::new(self.offline_settings());
         Ok(Compiled { delta: compiler.apply(changes), filters })

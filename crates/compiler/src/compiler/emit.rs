@@ -10,10 +10,11 @@ use super::routes::Edits;
 use super::{Compiler, Dirty};
 use crate::envoy;
 use crate::envoy::secret::Text;
+use crate::ir::error_response::ErrorOverride;
 use crate::ir::limits;
 use crate::ir::policies::Policy;
 use crate::ir::route::{Action, AuthOverride, Forward, PathMatch, Route, RouteMatch};
-use crate::ir::scene::{self, Scene};
+use crate::ir::scene::{self, Scene, Stage};
 use crate::ir::secret::{self, Anchors, SecretName, SecretUse};
 use crate::rope::Rope;
 use crate::{ResourceName, TypeUrl, names};
@@ -54,7 +55,7 @@ impl Compiler {
     pub(super) fn emit_tables(&mut self, scene: &Scene, edits: &Edits, all: bool) {
         let challenge = self.settings.challenges.as_ref().map(|address| {
             let (prefix, target) = scene::challenge_target(address);
-            let route = challenge_route(prefix, &target.name, scene.stage.auth);
+            let route = challenge_route(prefix, &target.name, &scene.stage);
             Arc::new(Piece::of(&route, Place::Challenge, 0))
         });
         let (tables, challenge) = (&scene.tables, challenge.as_ref());
@@ -216,7 +217,7 @@ fn parse_eds(service: &str) -> Option<(&str, &str, &str)> {
     Some((parts.next()?, parts.next()?, parts.next()?))
 }
 
-fn challenge_route(prefix: &str, cluster: &Arc<str>, auth: bool) -> Route {
+fn challenge_route(prefix: &str, cluster: &Arc<str>, stage: &Stage) -> Route {
     Route {
         name: "challenges".to_owned(),
         matches: RouteMatch {
@@ -235,7 +236,8 @@ fn challenge_route(prefix: &str, cluster: &Arc<str>, auth: bool) -> Route {
         add_response_headers: Vec::new(),
         remove_request_headers: Vec::new(),
         remove_response_headers: Vec::new(),
-        auth: if auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
+        auth: if stage.auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
+        errors: ErrorOverride::bypass(stage),
         cors: None,
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::envoy;
 use crate::envoy::route_index::{PathCondition, RouteEntry, Routed};
+use crate::ir::error_response::ErrorOverride;
 use crate::ir::group::ACME_PREFIX;
 use crate::ir::mapping::{GroupId, Rank};
 use crate::ir::route::{Action, AuthOverride, NamedMatch, PathMatch, Redirect, Route, TextMatch};
 use crate::ir::scene::{Profile, Stage};
+use crate::ir::service::Scheme;
 use crate::runs::RunKey;
 
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -205,12 +207,17 @@ fn redirect_variant(route: &Route, stage: &Stage) -> Route {
         name: route.name.clone(),
         matches,
         share: None,
-        action: Action::Redirect(Redirect { https: true, code: 301, ..Default::default() }),
+        action: Action::Redirect(Redirect {
+            scheme: Some(Scheme::Https),
+            code: 301,
+            ..Default::default()
+        }),
         add_request_headers: Vec::new(),
         add_response_headers: Vec::new(),
         remove_request_headers: Vec::new(),
         remove_response_headers: Vec::new(),
         auth: if stage.auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
+        errors: ErrorOverride::Inherit,
         cors: None,
     }
 }

@@ -29,6 +29,12 @@ impl Compiler {
             Change::Input { name, findings } => {
                 self.reports.set(Subject::Input(name), (Pass::Decode, 0), findings);
             }
+            Change::File { name, text } => {
+                if self.files.get(&name) != Some(&text) {
+                    Arc::make_mut(&mut self.files).insert(name, text);
+                    dirty.scene = true;
+                }
+            }
         }
     }
 
@@ -186,6 +192,14 @@ impl Compiler {
             ItemId { order: key.resource_key().into(), source: Arc::new(key.clone()), index: 0 };
         let item = object.map(|object| Item { id: id.clone(), object });
         if kind == Kind::Mapping {
+            // The first of these brings a filter along, the last one takes it away.
+            let had_any = !self.error_responses.is_empty();
+            if item.as_ref().is_some_and(has_error_responses) {
+                self.error_responses.insert(id.clone());
+            } else {
+                self.error_responses.remove(&id);
+            }
+            dirty.scene |= had_any == self.error_responses.is_empty();
             self.routes.set_item(&id, item);
             dirty.mappings.insert(id);
             return;
@@ -265,6 +279,10 @@ fn means_the_same(old: &Object, new: &Object) -> bool {
         && *uid == new.meta.uid
         && *creation_timestamp == new.meta.creation_timestamp
         && old.spec == new.spec
+}
+
+fn has_error_responses(item: &Item) -> bool {
+    matches!(&item.object.spec, Spec::Mapping(spec) if !spec.error_response_overrides.is_empty())
 }
 
 const fn matters_to_scene(kind: Kind) -> bool {

@@ -20,27 +20,27 @@ const TYPED_JSON_FORMAT: u32 = 4;
 
 /// `google.protobuf.Struct` with sorted fields.
 #[derive(Clone, PartialEq, Message)]
-struct Struct {
+pub(super) struct Struct {
     #[prost(btree_map = "string, message", tag = "1")]
     fields: BTreeMap<String, Value>,
 }
 
 /// `google.protobuf.ListValue`.
 #[derive(Clone, PartialEq, Message)]
-struct List {
+pub(super) struct List {
     #[prost(message, repeated, tag = "1")]
     values: Vec<Value>,
 }
 
 /// `google.protobuf.Value`.
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+pub(super) struct Value {
     #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
     kind: Option<Kind>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum Kind {
+pub(super) enum Kind {
     #[prost(int32, tag = "1")]
     Null(i32),
     #[prost(double, tag = "2")]
@@ -124,7 +124,7 @@ fn file(path: &str, format: &LogFormat) -> Any {
     any_encoded::<FileAccessLog>(encoded)
 }
 
-fn structure(map: &serde_json::Map<String, Json>) -> Struct {
+pub(super) fn structure(map: &serde_json::Map<String, Json>) -> Struct {
     Struct { fields: map.iter().map(|(key, json)| (key.clone(), value(json))).collect() }
 }
 

@@ -4,12 +4,14 @@ use envoy_types::pb::envoy::config::cluster::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream;
+use nuncio_api::{BreakerPriority, DurationText, OutlierDetection};
 use prost::Message;
 
 use super::{ads, any, bool_value, millis, socket_address, tls, u32_value};
 use crate::ir::cluster::{
     Balance, Breaker, Cluster, Discovery, Family, HeaderCase, HealthCheck, Keepalive, Probe,
 };
+use crate::ir::upstream::millis as upstream_millis;
 
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -22,6 +24,7 @@ pub(crate) fn encode(name: &str, cluster: &Cluster) -> Vec<u8> {
         lb_policy: balance(cluster.balance) as i32,
         circuit_breakers: breakers(&cluster.breakers),
         health_checks: cluster.health_checks.iter().map(|c| health_check(c, cluster)).collect(),
+        outlier_detection: cluster.outliers.as_ref().map(outlier_detection),
         upstream_connection_options: cluster.keepalive.as_ref().map(keepalive),
         transport_socket: cluster.tls.as_deref().map(tls::upstream),
         ..Default::default()
@@ -114,7 +117,7 @@ fn breakers(breakers: &[Breaker]) -> Option<pb::CircuitBreakers> {
         return None;
     }
     let thresholds = breakers.iter().map(|breaker| pb::circuit_breakers::Thresholds {
-        priority: i32::from(breaker.high),
+        priority: i32::from(breaker.priority == Some(BreakerPriority::High)),
         max_connections: breaker.max_connections.and_then(u32_value),
         max_pending_requests: breaker.max_pending_requests.and_then(u32_value),
         max_requests: breaker.max_requests.and_then(u32_value),
@@ -122,6 +125,33 @@ fn breakers(breakers: &[Breaker]) -> Option<pb::CircuitBreakers> {
         ..Default::default()
     });
     Some(pb::CircuitBreakers { thresholds: thresholds.collect(), ..Default::default() })
+}
+
+fn outlier_detection(given: &OutlierDetection) -> pb::OutlierDetection {
+    let time = |given: Option<DurationText>| given.and_then(|time| millis(upstream_millis(time)));
+    let number = |given: Option<u32>| given.and_then(u32_value);
+    let gateway = given.consecutive_gateway_failure;
+    pb::OutlierDetection {
+        consecutive_5xx: number(given.consecutive_5xx),
+        consecutive_gateway_failure: number(gateway),
+        consecutive_local_origin_failure: number(given.consecutive_local_origin_failure),
+        split_external_local_origin_errors: given
+            .split_external_local_origin_errors
+            .unwrap_or(false),
+        interval: time(given.interval),
+        base_ejection_time: time(given.base_ejection_time),
+        max_ejection_time: time(given.max_ejection_time),
+        max_ejection_percent: number(given.max_ejection_percent),
+        enforcing_consecutive_5xx: number(given.enforcing_consecutive_5xx),
+        enforcing_consecutive_gateway_failure: number(
+            given.enforcing_consecutive_gateway_failure.or(gateway.map(|_| 100)),
+        ),
+        enforcing_success_rate: number(given.enforcing_success_rate),
+        success_rate_minimum_hosts: number(given.success_rate_minimum_hosts),
+        success_rate_request_volume: number(given.success_rate_request_volume),
+        success_rate_stdev_factor: number(given.success_rate_stdev_factor),
+        ..Default::default()
+    }
 }
 
 fn keepalive(keepalive: &Keepalive) -> pb::UpstreamConnectionOptions {

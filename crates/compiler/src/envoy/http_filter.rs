@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::Any;
 
-use super::{any, bool_value, compressor, grpc_service, millis, u32_value};
+use super::{any, bool_value, compressor, error_response, grpc_service, millis, u32_value};
 use crate::ir::http::{AddressRules, Auth, AuthProtocol, HttpFilter, RateLimit};
 
 /// Name of the CORS filter, also in per-route settings.
@@ -20,7 +20,17 @@ pub(super) const EXT_AUTHZ: &str = "envoy.filters.http.ext_authz";
 
 /// Emits one filter.
 pub(super) fn emit(filter: &HttpFilter) -> manager::HttpFilter {
+    // Routes with bodies of their own switch it on.
+    let disabled = matches!(filter, HttpFilter::MappingErrorResponses);
     let (name, config) = match filter {
+        HttpFilter::ErrorResponses(rules) => {
+            (error_response::OF_MODULE, error_response::rules(rules))
+        }
+        HttpFilter::MappingErrorResponses => (
+            error_response::OF_MAPPINGS,
+            any(&http::custom_response::v3::CustomResponse::default()),
+        ),
+        HttpFilter::KeptHeaders => (error_response::KEEP, error_response::kept_headers()),
         HttpFilter::GrpcBridge => (
             "envoy.filters.http.grpc_http1_bridge",
             any(&http::grpc_http1_bridge::v3::Config::default()),
@@ -52,6 +62,7 @@ pub(super) fn emit(filter: &HttpFilter) -> manager::HttpFilter {
     manager::HttpFilter {
         name: name.to_owned(),
         config_type: Some(manager::http_filter::ConfigType::TypedConfig(config)),
+        disabled,
         ..Default::default()
     }
 }

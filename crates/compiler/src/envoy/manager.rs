@@ -3,8 +3,10 @@
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 
-use super::{access_log, ads, bool_value, cluster, http_filter, millis, tracing, u32_value};
-use crate::ir::http::{ClientCertificate, Forwarding, HttpSettings, Underscores};
+use super::{
+    access_log, ads, bool_value, cluster, error_response, http_filter, millis, tracing, u32_value,
+};
+use crate::ir::http::{ClientCertificate, Forwarding, HttpFilter, HttpSettings, Underscores};
 use crate::ir::listener::HttpChain;
 
 /// Emits the connection manager of one chain.
@@ -20,6 +22,10 @@ pub(super) fn emit(chain: &HttpChain) -> pb::HttpConnectionManager {
     pb::HttpConnectionManager {
         codec_type: codec as i32,
         stat_prefix: chain.stat_prefix.clone(),
+        local_reply_config: settings
+            .filters
+            .contains(&HttpFilter::KeptHeaders)
+            .then(error_response::add_kept_headers),
         http_filters: settings.filters.iter().map(http_filter::emit).collect(),
         tracing: settings.tracing.as_ref().map(tracing::emit),
         common_http_protocol_options: common(settings),

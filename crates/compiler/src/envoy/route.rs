@@ -10,12 +10,14 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 
 use super::{any, any_encoded, append_any_map, append_encoded, append_text_map};
-use super::{bool_value, http_filter, millis, u32_value};
+use super::{bool_value, error_response, http_filter, millis, u32_value};
+use crate::ir::mapping::GroupId;
 use crate::ir::route::{
     Action, AuthOverride, Cors, Forward, HashKey, HeaderEdit, HostRewrite, NamedMatch, PathMatch,
     PathRewrite, RateLimitAction, RateLimitEntry, Redirect, RedirectPath, Retry, Route, RouteMatch,
     TextMatch,
 };
+use crate::ir::service::Scheme;
 
 /// `Route.typed_per_filter_config`.
 const PER_FILTER: u32 = 13;
@@ -44,12 +46,13 @@ pub(crate) fn encode(route: &Route) -> Vec<u8> {
         ..Default::default()
     };
     let mut filters: Vec<(&str, Any)> = Vec::new();
-    if let Some(cors) = &route.cors {
-        filters.push((http_filter::CORS, any(&cors_policy(cors))));
+    if let Some((cors, group)) = &route.cors {
+        filters.push((http_filter::CORS, any(&cors_policy(cors, *group))));
     }
     if let Some(auth) = auth_override(&route.auth) {
         filters.push((http_filter::EXT_AUTHZ, auth));
     }
+    filters.extend(error_response::on_route(&route.errors));
     let mut encoded = message.encode_to_vec();
     append_any_map(PER_FILTER, filters, &mut encoded);
     encoded
@@ -60,10 +63,7 @@ fn route_match(matches: &RouteMatch, route: &Route) -> pb::RouteMatch {
         case_sensitive: if matches.case_sensitive { None } else { bool_value(false) },
         runtime_fraction: route.share.as_ref().filter(|share| share.percent < 100).map(|share| {
             core::RuntimeFractionalPercent {
-                default_value: Some(kind::FractionalPercent {
-                    numerator: share.percent,
-                    denominator: kind::fractional_percent::DenominatorType::Hundred as i32,
-                }),
+                default_value: Some(percent(share.percent)),
                 runtime_key: match &route.action {
                     Action::Forward(forward) => {
                         format!("routing.traffic_shift.{}", forward.cluster)
@@ -171,7 +171,7 @@ fn forward_action(forward: &Forward, matches: &RouteMatch) -> pb::RouteAction {
         request_mirror_policies: forward
             .mirror
             .iter()
-            .map(|(cluster, percent)| mirror(cluster, *percent))
+            .map(|(cluster, share)| mirror(cluster, *share))
             .collect(),
         priority: i32::from(forward.high_priority),
         rate_limits: forward.rate_limits.iter().map(rate_limit).collect(),
@@ -212,9 +212,10 @@ fn redirect_action(redirect: &Redirect, matches: &RouteMatch) -> pb::RedirectAct
     pb::RedirectAction {
         host_redirect: redirect.host.clone(),
         response_code: code as i32,
-        scheme_rewrite_specifier: redirect
-            .https
-            .then_some(SchemeRewriteSpecifier::HttpsRedirect(true)),
+        scheme_rewrite_specifier: redirect.scheme.map(|scheme| match scheme {
+            Scheme::Https => SchemeRewriteSpecifier::HttpsRedirect(true),
+            Scheme::Http => SchemeRewriteSpecifier::SchemeRedirect("http".to_owned()),
+        }),
         path_rewrite_specifier: match (&redirect.path, &matches.path) {
             (RedirectPath::Keep, _) => None,
             (RedirectPath::Whole(path), _) => {
@@ -243,14 +244,18 @@ fn retry_policy(retry: &Retry) -> pb::RetryPolicy {
     }
 }
 
-fn mirror(cluster: &str, percent: u32) -> pb::route_action::RequestMirrorPolicy {
+fn percent(numerator: u32) -> kind::FractionalPercent {
+    kind::FractionalPercent {
+        numerator,
+        denominator: kind::fractional_percent::DenominatorType::Hundred as i32,
+    }
+}
+
+fn mirror(cluster: &str, share: u32) -> pb::route_action::RequestMirrorPolicy {
     pb::route_action::RequestMirrorPolicy {
         cluster: cluster.to_owned(),
         runtime_fraction: Some(core::RuntimeFractionalPercent {
-            default_value: Some(kind::FractionalPercent {
-                numerator: percent,
-                denominator: kind::fractional_percent::DenominatorType::Hundred as i32,
-            }),
+            default_value: Some(percent(share)),
             ..Default::default()
         }),
         ..Default::default()
@@ -316,7 +321,7 @@ fn rate_limit(entry: &RateLimitEntry) -> pb::RateLimit {
     pb::RateLimit { actions, ..Default::default() }
 }
 
-fn cors_policy(cors: &Cors) -> CorsPolicy {
+fn cors_policy(cors: &Cors, group: GroupId) -> CorsPolicy {
     let origins = cors.origins.iter().map(|origin| {
         use matcher::string_matcher::MatchPattern;
         let pattern = if origin == "*" {
@@ -333,6 +338,10 @@ fn cors_policy(cors: &Cors) -> CorsPolicy {
         expose_headers: cors.exposed_headers.clone(),
         max_age: cors.max_age.clone(),
         allow_credentials: if cors.credentials { bool_value(true) } else { None },
+        filter_enabled: Some(core::RuntimeFractionalPercent {
+            default_value: Some(percent(100)),
+            runtime_key: format!("routing.cors_enabled.{group}"),
+        }),
         ..Default::default()
     }
 }

@@ -7,10 +7,13 @@
 use std::collections::BTreeMap;
 
 use nuncio_api as api;
-use nuncio_api::{Diagnostic, IpRule, Severity, Spec};
+use nuncio_api::{Diagnostic, Severity, Spec};
 
 use super::item::Item;
 use super::{inert, limits, syntax, upstream};
+
+mod mapping;
+mod module;
 
 /// Returns everything wrong with an object; with an error among it the object
 /// cannot be used.
@@ -52,289 +55,6 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn error(&mut self, code: &'static str, field: &str, message: impl Into<String>, remedy: &str) {
         self.findings.push(self.item.error(code, field, message, remedy));
-    }
-
-    fn not_yet(&mut self, field: &str) {
-        self.findings.push(self.item.warning(
-            "not-supported-yet",
-            field,
-            "is not supported yet and has no effect",
-            "remove the field",
-        ));
-    }
-
-    fn mapping(&mut self, spec: &api::Mapping) {
-        if spec.prefix.is_empty() {
-            self.error("required", "spec.prefix", "in body is required", "set a prefix");
-        }
-        if spec.service.is_empty() {
-            self.error("required", "spec.service", "in body is required", "name a service");
-        }
-        if spec.prefix_regex == Some(true) {
-            self.regex("spec.prefix", &spec.prefix);
-        } else {
-            self.text("spec.prefix", &spec.prefix);
-        }
-        if spec.host_regex == Some(true) {
-            if let Some(host) = spec.host.as_ref().or_else(|| spec.headers.get(":authority")) {
-                self.regex("spec.host", host);
-            }
-        } else if spec.hostname.is_none() {
-            let host = spec.host.as_ref().or_else(|| spec.headers.get(":authority"));
-            if host.is_some_and(|host| host.contains('*')) {
-                self.error(
-                    "host-with-wildcard",
-                    "spec.host",
-                    "host is exact and cannot hold `*`",
-                    "use hostname",
-                );
-            }
-        }
-        if spec.method_regex == Some(true) {
-            self.regex("spec.method", spec.method.as_deref().unwrap_or_default());
-        }
-        self.conditions(spec);
-        self.rewrites(spec);
-        self.edits(spec);
-        self.upstream(spec);
-    }
-
-    fn conditions(&mut self, spec: &api::Mapping) {
-        for name in spec.headers.keys() {
-            self.header_name(&format!("spec.headers[{name:?}]"), name);
-        }
-        for (name, pattern) in &spec.regex_headers {
-            let field = format!("spec.regex_headers[{name:?}]");
-            self.header_name(&field, name);
-            self.regex(&field, pattern);
-        }
-        for (name, pattern) in &spec.regex_query_parameters {
-            self.regex(&format!("spec.regex_query_parameters[{name:?}]"), pattern);
-        }
-        let names = spec.query_parameters.keys().chain(spec.regex_query_parameters.keys());
-        if names.into_iter().any(String::is_empty) {
-            self.error(
-                "invalid-name",
-                "spec.query_parameters",
-                "a name is empty",
-                "give it a name",
-            );
-        }
-    }
-
-    fn rewrites(&mut self, spec: &api::Mapping) {
-        for (field, map) in [
-            ("spec.regex_rewrite", &spec.regex_rewrite),
-            ("spec.regex_redirect", &spec.regex_redirect),
-        ] {
-            if let Some(map) = map {
-                self.regex(&format!("{field}.pattern"), &map.pattern);
-                self.substitution(&format!("{field}.substitution"), map);
-            }
-        }
-        let texts = [
-            ("spec.rewrite", &spec.rewrite),
-            ("spec.host_rewrite", &spec.host_rewrite),
-            ("spec.path_redirect", &spec.path_redirect),
-            ("spec.prefix_redirect", &spec.prefix_redirect),
-        ];
-        for (field, text) in texts {
-            self.text(field, text.as_deref().unwrap_or_default());
-        }
-        if spec.regex_rewrite.is_some() && spec.rewrite.as_deref().is_some_and(|r| r != "/") {
-            self.findings.push(self.item.notice(
-                "rewrite-ignored",
-                "spec.rewrite",
-                "regex_rewrite is in effect; rewrite is not",
-                "remove one of them",
-            ));
-        }
-        if let Some(code) = spec.redirect_response_code
-            && !matches!(code, 301 | 302 | 303 | 307 | 308)
-        {
-            self.findings.push(self.item.warning(
-                "redirect-code",
-                "spec.redirect_response_code",
-                format!("{code} is no redirect; 301 is used"),
-                "use 301, 302, 303, 307 or 308",
-            ));
-        }
-        let redirects = [
-            spec.path_redirect.is_some(),
-            spec.prefix_redirect.is_some(),
-            spec.regex_redirect.is_some(),
-        ];
-        if redirects.into_iter().filter(|set| *set).count() > 1 {
-            self.findings.push(self.item.warning(
-                "several-redirects",
-                "spec.path_redirect",
-                "only the first of path_redirect, prefix_redirect and regex_redirect is used",
-                "keep one of them",
-            ));
-        }
-    }
-
-    fn edits(&mut self, spec: &api::Mapping) {
-        self.added("spec.add_request_headers", spec.add_request_headers.as_ref());
-        self.added("spec.add_response_headers", spec.add_response_headers.as_ref());
-        self.removed("spec.remove_request_headers", spec.remove_request_headers.as_deref());
-        self.removed("spec.remove_response_headers", spec.remove_response_headers.as_deref());
-        if spec.allow_upgrade.iter().any(String::is_empty) {
-            self.error("invalid-name", "spec.allow_upgrade", "a name is empty", "remove it");
-        }
-    }
-
-    fn upstream(&mut self, spec: &api::Mapping) {
-        if spec.weight.is_some_and(|weight| weight > 100) {
-            self.error("weight", "spec.weight", "should be at most 100", "give 0 to 100");
-        }
-        if let Some(kind) = &spec.dns_type
-            && !["strict_dns", "logical_dns"].iter().any(|k| k.eq_ignore_ascii_case(kind))
-        {
-            self.findings.push(self.item.warning(
-                "dns-type",
-                "spec.dns_type",
-                format!("`{kind}` is unknown; strict_dns is used"),
-                "use strict_dns or logical_dns",
-            ));
-        }
-        for (index, check) in spec.health_checks.iter().enumerate() {
-            if upstream::health_check(check).is_none() {
-                self.error(
-                    "invalid-health-check",
-                    &format!("spec.health_checks[{index}].health_check"),
-                    "needs exactly one of http (with a path) and grpc",
-                    "say what is to be checked",
-                );
-            }
-            let kind = check.health_check.as_ref();
-            if kind.is_some_and(|kind| kind.grpc.is_some()) && spec.grpc != Some(true) {
-                self.error(
-                    "invalid-health-check",
-                    &format!("spec.health_checks[{index}].health_check.grpc"),
-                    "a gRPC health check needs a service that speaks HTTP/2",
-                    "set grpc: true",
-                );
-            }
-        }
-        if spec.retry_policy.as_ref().is_some_and(|retry| retry.retry_on.is_none()) {
-            self.error(
-                "invalid-retry-policy",
-                "spec.retry_policy.retry_on",
-                "in body is required",
-                "say what is to be retried",
-            );
-        }
-        if !spec.error_response_overrides.is_empty() {
-            self.not_yet("spec.error_response_overrides");
-        }
-        if spec.outlier_detection.is_some() {
-            self.not_yet("spec.outlier_detection");
-        }
-        if spec.envoy_override.is_some() {
-            self.not_yet("spec.envoy_override");
-        }
-        if !spec.modules.is_empty() {
-            self.not_yet("spec.modules");
-        }
-    }
-
-    fn module(&mut self, config: &api::AmbassadorModule) {
-        if let Some(given) = &config.load_balancer
-            && let Err(message) = upstream::load_balancer(given)
-        {
-            let remedy = "give a policy and what it needs";
-            self.error("invalid-load-balancer", "spec.config.load_balancer", message, remedy);
-        }
-        if let Some(kind) = &config.envoy_log_type
-            && !matches!(kind.as_str(), "text" | "json" | "typed_json")
-        {
-            self.error(
-                "invalid-log-type",
-                "spec.config.envoy_log_type",
-                format!("`{kind}` is unknown"),
-                "use text, json or typed_json",
-            );
-        }
-        self.log_format(config);
-        if config.ip_allow.is_some() && config.ip_deny.is_some() {
-            self.findings.push(self.item.warning(
-                "ip-allow-and-deny",
-                "spec.config.ip_deny",
-                "ip_allow is in effect; ip_deny is not",
-                "keep one of them",
-            ));
-        }
-        if config.proper_case == Some(true) && !config.header_case_overrides.is_empty() {
-            self.findings.push(self.item.warning(
-                "proper-case-and-overrides",
-                "spec.config.header_case_overrides",
-                "proper_case is in effect; header_case_overrides are not",
-                "keep one of them",
-            ));
-        }
-        for (field, rules) in [("ip_allow", &config.ip_allow), ("ip_deny", &config.ip_deny)] {
-            for rule in rules.iter().flat_map(|rules| &rules.0) {
-                self.ip_rule(field, rule);
-            }
-        }
-        let defaults = config.defaults.clone().unwrap_or_default();
-        let http = defaults.httpmapping.clone().unwrap_or_default();
-        for (field, added) in [
-            ("spec.config.defaults.add_request_headers", &defaults.add_request_headers),
-            ("spec.config.defaults.add_response_headers", &defaults.add_response_headers),
-            ("spec.config.defaults.httpmapping.add_request_headers", &http.add_request_headers),
-            ("spec.config.defaults.httpmapping.add_response_headers", &http.add_response_headers),
-        ] {
-            self.added(field, added.as_ref());
-        }
-        if config.error_response_overrides.is_some() {
-            self.not_yet("spec.config.error_response_overrides");
-        }
-    }
-
-    fn log_format(&mut self, config: &api::AmbassadorModule) {
-        let Some(format) = &config.envoy_log_format else { return };
-        let json = matches!(config.envoy_log_type.as_deref(), Some("json" | "typed_json"));
-        let field = "spec.config.envoy_log_format";
-        match format {
-            serde_json::Value::String(text) if !json => {
-                if let Some(fault) = syntax::format_fault(text) {
-                    self.error("invalid-log-format", field, fault, "write a lone % as %%");
-                }
-            }
-            serde_json::Value::Object(map) if json => {
-                for text in map.values().filter_map(serde_json::Value::as_str) {
-                    if let Some(fault) = syntax::format_fault(text) {
-                        self.error("invalid-log-format", field, fault, "write a lone % as %%");
-                    }
-                }
-            }
-            _ => self.error(
-                "invalid-log-format",
-                field,
-                if json { "must be of type object" } else { "must be of type string" },
-                "match envoy_log_type",
-            ),
-        }
-    }
-
-    /// A bad entry is left out; the list stays in force without it.
-    fn ip_rule(&mut self, field: &str, rule: &IpRule) {
-        let (text, valid) = match rule {
-            IpRule::Remote(text) | IpRule::Peer(text) => {
-                (text, super::filters::address_range(text).is_some())
-            }
-            IpRule::Invalid(text) => (text, false),
-        };
-        if !valid {
-            self.findings.push(self.item.warning(
-                "invalid-ip-range",
-                &format!("spec.config.{field}"),
-                format!("`{text}` is no range of addresses and is left out"),
-                "write remote: or peer: and an address or CIDR range",
-            ));
-        }
     }
 
     fn host(&mut self, host: &api::Host) {
@@ -383,6 +103,13 @@ impl Checker<'_> {
                 "tls.crt and tls.key hold no certificate and key in PEM",
                 "store both in PEM",
             );
+        }
+    }
+
+    fn load_balancer(&mut self, field: &str, given: &api::LoadBalancer) {
+        if let Err(message) = upstream::load_balancer(given) {
+            let remedy = "give a policy and what it needs";
+            self.error("invalid-load-balancer", field, message, remedy);
         }
     }
 

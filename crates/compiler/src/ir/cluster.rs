@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nuncio_api::{BreakerPriority, OutlierDetection};
+
 use crate::names;
 
 use super::tls::UpstreamTls;
@@ -23,6 +25,7 @@ pub(crate) struct Cluster {
     pub(crate) http2: bool,
     pub(crate) tls: Option<Arc<UpstreamTls>>,
     pub(crate) health_checks: Vec<HealthCheck>,
+    pub(crate) outliers: Option<OutlierDetection>,
     pub(crate) header_case: HeaderCase,
 }
 
@@ -71,7 +74,8 @@ pub(crate) enum Balance {
 /// Thresholds of one priority.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Breaker {
-    pub(crate) high: bool,
+    /// As written: the default one, stated, has another code in the name.
+    pub(crate) priority: Option<BreakerPriority>,
     pub(crate) max_connections: Option<u32>,
     pub(crate) max_pending_requests: Option<u32>,
     pub(crate) max_requests: Option<u32>,
@@ -180,10 +184,15 @@ fn push(name: &mut String, part: &str) {
     name.push_str(part);
 }
 
-/// `cb`, priority (`n` for the default one), then `c`, `p`, `r`, `t` with the
-/// numbers given.
+/// `cb`, initial of the priority (`n` for none), then `c`, `p`, `r`, `t` with
+/// the numbers given.
 fn breaker_code(breaker: &Breaker) -> String {
-    let mut code = format!("cb{}", if breaker.high { 'h' } else { 'n' });
+    let priority = match breaker.priority {
+        None => 'n',
+        Some(BreakerPriority::Default) => 'd',
+        Some(BreakerPriority::High) => 'h',
+    };
+    let mut code = format!("cb{priority}");
     let numbers = [
         ('c', breaker.max_connections),
         ('p', breaker.max_pending_requests),

@@ -8,6 +8,7 @@ use nuncio_api::{Kind, ObjectKey, Spec};
 use super::cluster::{Balance, Cluster, Discovery, Family, HeaderCase, NameParts};
 use super::defaults;
 use super::discovery::{self, Request};
+use super::error_response::ErrorResponses;
 use super::http::{HttpFilter, HttpSettings};
 use super::item::Item;
 use super::mapping::Target;
@@ -28,11 +29,13 @@ mod rate_limit;
 pub(crate) fn settings(
     input: &Input<'_>,
     module: &api::AmbassadorModule,
+    error_responses: ErrorResponses,
     stage: &mut Stage,
     notes: &mut Notes,
 ) -> HttpSettings {
     let mut settings = module::settings(module);
-    let mut filters = module::filters(module);
+    let mut filters = error_filters(error_responses, input.mapping_error_responses);
+    filters.extend(module::filters(module));
     filters.push(HttpFilter::Cors);
     if let Some(auth) = auth::emit(input, stage, notes) {
         stage.auth = true;
@@ -51,6 +54,15 @@ pub(crate) fn settings(
     settings.access_logs = observe::access_logs(input, module, stage, notes);
     settings.header_case = defaults::header_case(module);
     settings
+}
+
+/// Filters that see an answer last, when all others have. A gateway without
+/// such bodies has none of them.
+fn error_filters(of_module: ErrorResponses, of_mappings: bool) -> Vec<HttpFilter> {
+    let module = (!of_module.is_empty()).then_some(HttpFilter::ErrorResponses(of_module));
+    let mappings = of_mappings.then_some(HttpFilter::MappingErrorResponses);
+    let kept = module.as_ref().or(mappings.as_ref()).map(|_| HttpFilter::KeptHeaders);
+    [module, mappings, kept].into_iter().flatten().collect()
 }
 
 /// A plug-in service to make a cluster of.
@@ -133,7 +145,8 @@ impl Plugin<'_> {
         .full_name();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let uri = format!("{scheme}://{}:{port}", service.bracketed());
-        let stat = self.stats_name.map_or_else(|| names::sanitise(&text), str::to_owned);
+        let stat =
+            self.stats_name.map_or_else(|| names::sanitise(&service.authority()), str::to_owned);
         Some(Plugged {
             target: Target::new(name, cluster(found.discovery, stat, tls, self.http2)),
             uri,
@@ -159,6 +172,7 @@ fn cluster(
         http2,
         tls,
         health_checks: Vec::new(),
+        outliers: None,
         header_case: HeaderCase::Lower,
     }
 }

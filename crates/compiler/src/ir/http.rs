@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cluster::HeaderCase;
+use super::error_response::ErrorResponses;
 
 /// Connection manager settings of the whole gateway.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -130,17 +131,31 @@ pub(crate) enum Tag {
 /// One HTTP filter; the list stands in chain order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum HttpFilter {
+    /// The Module's bodies of error answers.
+    ErrorResponses(ErrorResponses),
+    /// Those of Mappings: on routes alone.
+    MappingErrorResponses,
+    /// Keeps headers of answers for the two above.
+    KeptHeaders,
     GrpcBridge,
     GrpcWeb,
-    GrpcStats { services: Vec<(String, Vec<String>)>, all_methods: bool, upstream: bool },
+    GrpcStats {
+        services: Vec<(String, Vec<String>)>,
+        all_methods: bool,
+        upstream: bool,
+    },
     Lua(String),
     Compressor(Compressor),
-    Buffer { max_bytes: u32 },
+    Buffer {
+        max_bytes: u32,
+    },
     Rbac(AddressRules),
     Cors,
     Auth(Auth),
     RateLimit(RateLimit),
-    Router { suppress_envoy_headers: bool },
+    Router {
+        suppress_envoy_headers: bool,
+    },
 }
 
 /// Compression of responses by one encoding.

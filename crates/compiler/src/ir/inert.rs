@@ -7,6 +7,8 @@ use nuncio_api::{Diagnostic, Spec};
 use super::filters::compression::unknown_words;
 use super::item::Item;
 
+mod mapping;
+
 /// A field, whether it is given, and what to do instead.
 type Setting = (&'static str, bool, &'static str);
 
@@ -32,10 +34,7 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
                 )]
             }
         },
-        Spec::Mapping(spec) => {
-            let given = spec.bypass_error_response_overrides.is_some();
-            said(item, "spec.", &[("bypass_error_response_overrides", given, REMOVE)])
-        }
+        Spec::Mapping(spec) => mapping::check(item, spec),
         Spec::AuthService(spec) => said(item, "spec.", &auth(spec)),
         Spec::TracingService(spec) => {
             let config = spec.config.clone().unwrap_or_default();
@@ -73,7 +72,9 @@ fn said(item: &Item, before: &str, settings: &[Setting]) -> Vec<Diagnostic> {
 fn module(config: &api::AmbassadorModule) -> Vec<Setting> {
     let request_time =
         config.buffer.as_ref().is_some_and(|buffer| buffer.max_request_time.is_some());
+    let unconditional = config.retry_policy.as_ref().is_some_and(|retry| retry.retry_on.is_none());
     let mut settings = vec![
+        ("retry_policy", unconditional, "set retry_on"),
         ("use_proxy_proto", config.use_proxy_proto.is_some(), "use protocolStack of a Listener"),
         (
             "x_forwarded_proto_redirect",
@@ -89,6 +90,7 @@ fn module(config: &api::AmbassadorModule) -> Vec<Setting> {
         ("tls", config.tls.is_some(), "use a Host with a tlsSecret, or a TLSContext"),
         ("auth_enabled", config.auth_enabled.is_some(), REMOVE),
         ("regex_type", config.regex_type.is_some(), REMOVE),
+        ("regex_max_size", config.regex_max_size.is_some(), REMOVE),
         ("prune_unreachable_routes", config.prune_unreachable_routes.is_some(), REMOVE),
         ("statsd", config.statsd.is_some(), REMOVE),
         ("admin_port", config.admin_port.is_some(), REMOVE),

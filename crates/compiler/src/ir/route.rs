@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error_response::ErrorOverride;
+use super::mapping::GroupId;
+use super::service::Scheme;
+
 /// How the path of a request is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PathMatch {
@@ -102,8 +106,10 @@ pub(crate) struct Route {
     pub(crate) remove_response_headers: Vec<String>,
     /// ext_authz override.
     pub(crate) auth: AuthOverride,
-    /// CORS policy.
-    pub(crate) cors: Option<Arc<Cors>>,
+    /// Bodies of error answers.
+    pub(crate) errors: ErrorOverride,
+    /// CORS policy, and the group whose runtime key can switch it off.
+    pub(crate) cors: Option<(Arc<Cors>, GroupId)>,
 }
 
 /// What a route does.
@@ -180,8 +186,8 @@ pub(crate) struct Redirect {
     pub(crate) path: RedirectPath,
     /// One of 301, 302, 303, 307, 308.
     pub(crate) code: u16,
-    /// Scheme becomes `https`.
-    pub(crate) https: bool,
+    /// New scheme; `None` keeps it.
+    pub(crate) scheme: Option<Scheme>,
 }
 
 /// Path of a redirect answer.

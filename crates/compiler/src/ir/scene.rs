@@ -13,6 +13,7 @@ use nuncio_api::{Diagnostic, Kind, Object, ObjectKey, Spec};
 
 use super::defaults::Defaults;
 use super::endpoints::Services;
+use super::error_response::{self, ErrorResponses, Files};
 use super::group::ACME_PREFIX;
 use super::host::Host;
 use super::http::HttpSettings;
@@ -52,6 +53,10 @@ pub(crate) struct Stage {
     /// `matchLabels` of every Host that has a selector, in processing order.
     pub(crate) selectors: Vec<BTreeMap<String, String>>,
     pub(crate) profiles: BTreeSet<Profile>,
+    /// The Module has bodies of error answers.
+    pub(crate) error_responses: bool,
+    /// What the files hold that objects name.
+    pub(crate) files: Arc<Files>,
 }
 
 impl Stage {
@@ -121,6 +126,10 @@ pub(crate) struct Input<'a> {
     pub(crate) broken: &'a BTreeSet<ObjectKey>,
     pub(crate) services: &'a Services,
     pub(crate) secrets: &'a Secrets,
+    /// What the files hold that objects name.
+    pub(crate) files: &'a Arc<Files>,
+    /// Some Mapping has bodies of error answers of its own.
+    pub(crate) mapping_error_responses: bool,
     /// Secrets that were asked for, found or not.
     pub(crate) looked_at: RefCell<BTreeSet<SecretName>>,
 }
@@ -205,7 +214,7 @@ pub(crate) struct Notes {
 /// Makes a scene.
 pub(crate) fn build(input: &Input<'_>) -> Scene {
     let mut notes = Notes::default();
-    let module = module(input, &mut notes);
+    let (module, error_responses) = module(input, &mut notes);
     let defaults = Arc::new(Defaults::of(&module));
     let mut contexts = Contexts::read(input, &defaults, &mut notes.findings);
     let hosts = host::read(input, &defaults, &mut contexts, &mut notes.findings);
@@ -219,12 +228,14 @@ pub(crate) fn build(input: &Input<'_>) -> Scene {
         label_domain: None,
         auth: false,
         auth_closed: false,
-        selectors: hosts.iter().filter_map(|host| host.selector.clone()).collect(),
+        selectors: selectors(&hosts),
         profiles: BTreeSet::new(),
+        error_responses: !error_responses.is_empty(),
+        files: input.files.clone(),
         defaults,
     };
     let settings: Arc<HttpSettings> =
-        Arc::new(filters::settings(input, &module, &mut stage, &mut notes));
+        Arc::new(filters::settings(input, &module, error_responses, &mut stage, &mut notes));
     let tcp = tcp::Grouper {
         input,
         hosts: &hosts,
@@ -253,14 +264,26 @@ pub(crate) fn build(input: &Input<'_>) -> Scene {
     }
 }
 
-/// The `ambassador` Module in effect: the first of that name.
-fn module(input: &Input<'_>, notes: &mut Notes) -> api::AmbassadorModule {
-    let mut found: Option<api::AmbassadorModule> = None;
+/// The labels that Hosts select by, in processing order.
+fn selectors(hosts: &[Host]) -> Vec<BTreeMap<String, String>> {
+    let mut hosts: Vec<&Host> = hosts.iter().collect();
+    hosts.sort_by_key(|host| host.id());
+    hosts.into_iter().filter_map(|host| host.selector.clone()).collect()
+}
+
+/// The `ambassador` Module in effect, with its bodies of error answers: the
+/// first of that name.
+fn module(input: &Input<'_>, notes: &mut Notes) -> (api::AmbassadorModule, ErrorResponses) {
+    let mut found: Option<(api::AmbassadorModule, ErrorResponses)> = None;
     for item in input.of(Kind::Module) {
         let Spec::Module(module) = &item.object.spec else { continue };
         match &module.config {
             api::ModuleConfig::Ambassador(config) if found.is_none() => {
-                found = Some((**config).clone());
+                let (field, given) =
+                    ("spec.config.error_response_overrides", &config.error_response_overrides);
+                let findings = &mut notes.findings;
+                let rules = error_response::read(item, field, given, input.files, findings);
+                found = Some(((**config).clone(), rules));
             }
             api::ModuleConfig::Ambassador(_) => notes.findings.push(item.error(
                 "duplicate-module",
@@ -343,6 +366,7 @@ pub(crate) fn challenge_target(address: &Address) -> (&'static str, Target) {
         http2: false,
         tls: None,
         health_checks: Vec::new(),
+        outliers: None,
         header_case: HeaderCase::Lower,
     };
     (ACME_PREFIX, Target::new("cluster_nuncio_challenges".to_owned(), cluster))

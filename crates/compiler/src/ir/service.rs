@@ -35,7 +35,7 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Service {
     pub(crate) scheme: Option<Scheme>,
-    /// Without brackets.
+    /// Lower-case, without brackets.
     pub(crate) host: String,
     /// Unset when absent, 0 or unusable.
     pub(crate) port: Option<u16>,
@@ -76,7 +76,7 @@ impl Service {
             fault = Some(Fault::NoHost(text.to_owned()));
             "unknown".to_owned()
         } else if host.bytes().all(is_host_byte) {
-            host.to_owned()
+            host.to_ascii_lowercase()
         } else {
             fault = Some(Fault::Host(text.to_owned()));
             "unknown".to_owned()
@@ -111,12 +111,17 @@ impl Service {
             text.push_str(scheme.as_str());
             text.push_str("://");
         }
-        text.push_str(&self.bracketed());
-        if let Some(port) = self.port {
-            text.push(':');
-            text.push_str(&port.to_string());
-        }
+        text.push_str(&self.authority());
         text
+    }
+
+    /// Returns host and port as far as given; with underscores for what is not
+    /// a word character, the default name in statistics.
+    pub(crate) fn authority(&self) -> Cow<'_, str> {
+        match self.port {
+            Some(port) => Cow::Owned(format!("{}:{port}", self.bracketed())),
+            None => self.bracketed(),
+        }
     }
 
     /// Returns the host as it stands in an authority.
@@ -155,7 +160,7 @@ mod tests {
         let cases = [
             ("quote", None, "quote", None),
             ("quote:8080", None, "quote", Some(8080)),
-            ("HTTPS://quote.ns:443/path?x", Some(Scheme::Https), "quote.ns", Some(443)),
+            ("HTTPS://Quote.ns:443/path?x", Some(Scheme::Https), "quote.ns", Some(443)),
             ("//quote", None, "quote", None),
             ("[::1]:80", None, "::1", Some(80)),
             ("::1", None, "::1", None),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nuncio_api as api;
 
 use super::cluster::{Balance, Breaker, HealthCheck, Keepalive, Probe};
-use super::defaults::LoadBalancer;
+use super::defaults::{Defaults, LoadBalancer};
 use super::route::{Cors, HashKey, Retry};
 use super::syntax;
 
@@ -16,9 +16,14 @@ pub(crate) fn keepalive(given: &api::Keepalive) -> Keepalive {
     Keepalive { time: given.idle_time, interval: given.interval, probes: given.probes }
 }
 
+/// Circuit breakers of an object, the Module's where it has none.
+pub(crate) fn breakers(given: &[api::CircuitBreaker], defaults: &Defaults) -> Vec<Breaker> {
+    if given.is_empty() { defaults.breakers.clone() } else { given.iter().map(breaker).collect() }
+}
+
 pub(crate) fn breaker(given: &api::CircuitBreaker) -> Breaker {
     Breaker {
-        high: given.priority == Some(api::BreakerPriority::High),
+        priority: given.priority,
         max_connections: given.max_connections,
         max_pending_requests: given.max_pending_requests,
         max_requests: given.max_requests,
@@ -97,6 +102,13 @@ pub(crate) fn load_balancer(given: &api::LoadBalancer) -> Result<LoadBalancer, &
     }
 }
 
+/// Returns first and last status, both included; `None` when there is no such
+/// range.
+pub(crate) fn status_range(given: &api::StatusRange) -> Option<(u32, u32)> {
+    let valid = (100..600).contains(&given.min) && (given.min..600).contains(&given.max);
+    valid.then_some((given.min, given.max))
+}
+
 /// Parses a health check; `None` when it names no probe.
 pub(crate) fn health_check(given: &api::HealthCheck) -> Option<HealthCheck> {
     let kind = given.health_check.as_ref()?;
@@ -112,12 +124,7 @@ pub(crate) fn health_check(given: &api::HealthCheck) -> Option<HealthCheck> {
                 })
                 .collect(),
             remove: http.remove_request_headers.clone(),
-            expected: http
-                .expected_statuses
-                .iter()
-                .map(|range| (range.min, range.max))
-                .filter(|(min, max)| (100..600).contains(min) && (*min..600).contains(max))
-                .collect(),
+            expected: http.expected_statuses.iter().filter_map(status_range).collect(),
         },
         (None, Some(grpc)) => Probe::Grpc {
             service: grpc.upstream_name.clone(),

@@ -78,6 +78,10 @@ fn mapping() -> impl Strategy<Value = String> {
         ", tls: b",
         ", regex_headers: {x-a: '('}",
         ", stats_name: s",
+        ", outlier_detection: 'true'",
+        ", bypass_error_response_overrides: true",
+        ", error_response_overrides: [{on_status_code: 404, body: {text_format: gone}}]",
+        ", error_response_overrides: [{on_status_code: 404, body: {text_format: '%'}}]",
     ]);
     let labels = select(vec!["", "l: x"]);
     (name(), namespace(), host, prefix, service, extra, labels).prop_map(
@@ -227,6 +231,7 @@ fn module() -> impl Strategy<Value = String> {
         "default_label_domain: other",
         "defaults: {httpmapping: {add_request_headers: {'bad name': x}}}",
         "default_labels: {ambassador: {defaults: [{remote_address: {key: remote_address}}]}}",
+        "error_response_overrides: [{on_status_code: 503, body: {json_format: {a: b}}}]",
     ]);
     (namespace(), config).prop_map(|(namespace, config)| {
         object("Module", "ambassador", namespace, "", &format!("config: {{{config}}}"))

@@ -163,7 +163,7 @@ impl Played {
                 self.world.remove(key);
                 return;
             }
-            Change::Input { .. } | Change::Registered { .. } => return,
+            Change::Input { .. } | Change::File { .. } | Change::Registered { .. } => return,
         };
         let in_effect = self.compiler.in_effect(&key);
         let counts = |change: &Change| match change {

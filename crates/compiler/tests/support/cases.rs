@@ -95,7 +95,24 @@ impl Case {
         if !self.input.contains("kind: Listener") {
             changes.extend(manifests::changes(LISTENER));
         }
+        changes.extend(self.files(&changes));
         changes
+    }
+
+    /// Files that the objects name are those of the case with the same last
+    /// part of the name.
+    fn files(&self, changes: &[Change]) -> Vec<Change> {
+        let read = |name: &str| {
+            let path = self.folder.join(Path::new(name).file_name().unwrap_or_default());
+            let text = fs::read_to_string(path).map(Into::into);
+            let text = text.map_err(|_| "cannot be read".into());
+            Change::File { name: name.into(), text }
+        };
+        let objects = changes.iter().filter_map(|change| match change {
+            Change::Apply { object, .. } => Some(object),
+            _ => None,
+        });
+        objects.flat_map(|object| object.spec.files()).map(read).collect()
     }
 
     pub(crate) fn compile(&self) -> Compiled {

@@ -234,6 +234,7 @@ mod tests {
                 Change::Delete(key) => format!("delete {key}"),
                 Change::Input { name, findings } => format!("input {name} {}", findings.len()),
                 Change::Registered { service, .. } => format!("registered {service}"),
+                Change::File { name, .. } => format!("file {name}"),
             })
             .collect()
     }
@@ -328,6 +329,7 @@ mod tests {
                         self.inputs.insert(name, findings);
                     }
                     Change::Registered { .. } => unreachable!("a folder is no registry"),
+                    Change::File { .. } => unreachable!("a catalog knows objects alone"),
                 }
             }
         }

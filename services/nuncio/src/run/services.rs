@@ -131,6 +131,7 @@ fn control_plane(
         format!("--namespace={}", objects.namespace),
         format!("--envoy-bind-address={}", objects.bind_address),
         format!("--config-dir={}", objects.folder.display()),
+        format!("--error-pages={}", objects.error_pages().display()),
     ];
     flags.extend(neighbours.iter().map(|(flag, address)| format!("{flag}={address}")));
     Ok(nuncio_control_plane::Settings::try_parse_from(flags)?)

@@ -44,11 +44,7 @@ pub(super) fn of(
     }
     let tls = originated(item, spec, &service, stage, notes);
     let originates = matches!(tls, Ok(Some(_)));
-    let breakers: Vec<_> = if spec.circuit_breakers.is_empty() {
-        stage.defaults.breakers.clone()
-    } else {
-        spec.circuit_breakers.iter().map(upstream::breaker).collect()
-    };
+    let breakers = upstream::breakers(&spec.circuit_breakers, &stage.defaults);
     let text = service.text();
     let name = NameParts {
         marker: spec.cluster_tag.as_deref(),
@@ -83,7 +79,7 @@ pub(super) fn of(
     };
     let cluster = Cluster {
         discovery,
-        stat_name: spec.stats_name.clone().unwrap_or_else(|| names::sanitise(&text)),
+        stat_name: spec.stats_name.clone().unwrap_or_else(|| names::sanitise(&service.authority())),
         connect_timeout_ms: 3000,
         idle_timeout_ms: None,
         max_lifetime_ms: None,
@@ -93,6 +89,7 @@ pub(super) fn of(
         http2: false,
         tls: tls.unwrap_or_default(),
         health_checks: Vec::new(),
+        outliers: None,
         header_case: HeaderCase::Lower,
     };
     Some(Target::new(name, cluster))

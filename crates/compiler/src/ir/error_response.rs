@@ -1,0 +1,155 @@
+//! Bodies of error answers: `error_response_overrides`.
+//!
+//! A rule that cannot be used is left out, and said; the others stay. Texts
+//! come from files through [`Files`]: what a file holds is told to the
+//! compiler as a change, because it reads nothing itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nuncio_api as api;
+use nuncio_api::{Diagnostic, FileText};
+
+use super::item::Item;
+use super::scene::Stage;
+use super::syntax;
+
+const TEXT: &str = "text/plain";
+
+/// What the files hold that objects name.
+pub(crate) type Files = BTreeMap<Arc<str>, FileText>;
+
+/// The rules of one object: by status, the first rule of a status.
+pub(crate) type ErrorResponses = BTreeMap<u32, ErrorResponse>;
+
+/// One body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ErrorResponse {
+    pub(crate) body: Body,
+    pub(crate) content_type: String,
+}
+
+/// Format of a body, with Envoy's `%…%` commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Body {
+    Text(Arc<str>),
+    Json(BTreeMap<String, String>),
+}
+
+/// What a route does about error answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum ErrorOverride {
+    /// What the Module says.
+    #[default]
+    Inherit,
+    /// Nothing: answers stay as they are.
+    Bypass,
+    /// These rules, and none of the Module's, which may have some.
+    Own { rules: Arc<ErrorResponses>, over_module: bool },
+}
+
+impl ErrorOverride {
+    /// Leaves answers as they are.
+    pub(crate) fn bypass(stage: &Stage) -> Self {
+        if stage.error_responses { Self::Bypass } else { Self::Inherit }
+    }
+
+    /// Reads what a Mapping says. Where none of its rules can be used, the
+    /// Module's stay.
+    pub(crate) fn of(
+        item: &Item,
+        spec: &api::Mapping,
+        stage: &Stage,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Self {
+        if spec.bypass_error_response_overrides == Some(true) {
+            return Self::bypass(stage);
+        }
+        let given = &spec.error_response_overrides;
+        let rules = read(item, "spec.error_response_overrides", given, &stage.files, findings);
+        if rules.is_empty() {
+            return Self::Inherit;
+        }
+        Self::Own { rules: Arc::new(rules), over_module: stage.error_responses }
+    }
+}
+
+/// Reads the rules of an object that stand under `field`.
+pub(crate) fn read(
+    item: &Item,
+    field: &str,
+    given: &[api::ErrorResponseOverride],
+    files: &Files,
+    findings: &mut Vec<Diagnostic>,
+) -> ErrorResponses {
+    let mut rules = ErrorResponses::new();
+    for (index, rule) in given.iter().enumerate() {
+        let at = format!("{field}[{index}]");
+        // What is absent or out of bounds has been told of when it was read.
+        let status = rule.on_status_code.filter(|status| (400..600).contains(status));
+        let (Some(status), Some(body)) = (status, &rule.body) else { continue };
+        match response(body, files) {
+            Err((part, message)) => findings.push(item.error(
+                "invalid-error-response",
+                &format!("{at}.body{part}"),
+                format!("{message}; the rule is left out"),
+                "correct the body",
+            )),
+            Ok(_) if rules.contains_key(&status) => findings.push(item.warning(
+                "duplicate-error-response",
+                &format!("{at}.on_status_code"),
+                format!("an earlier rule is for {status}; this one has no effect"),
+                "keep one of them",
+            )),
+            Ok(response) => {
+                rules.insert(status, response);
+            }
+        }
+    }
+    rules
+}
+
+fn response(
+    body: &api::ErrorResponseOverrideBody,
+    files: &Files,
+) -> Result<ErrorResponse, (&'static str, String)> {
+    let formats = (&body.text_format, &body.json_format, &body.text_format_source);
+    let (format, default) = match formats {
+        (Some(text), None, None) => (text_body(text.as_str().into(), ".text_format")?, TEXT),
+        (None, Some(pairs), None) => (json_body(pairs)?, "application/json"),
+        (None, None, Some(source)) => {
+            let part = ".text_format_source.filename";
+            let name = &source.filename;
+            let text = match files.get(name.as_str()) {
+                Some(Ok(text)) => text.clone(),
+                Some(Err(reason)) => return Err((part, format!("`{name}`: {reason}"))),
+                None => return Err((part, format!("`{name}` has not been read"))),
+            };
+            (text_body(text, part)?, TEXT)
+        }
+        _ => {
+            let message = "needs exactly one of text_format, json_format and text_format_source";
+            return Err(("", message.to_owned()));
+        }
+    };
+    let content_type = body.content_type.clone().unwrap_or_else(|| default.to_owned());
+    if !syntax::is_header_value(&content_type) {
+        return Err((".content_type", "holds a control character".to_owned()));
+    }
+    // It goes out through a header format of Envoy's, where `%` begins a command.
+    Ok(ErrorResponse { body: format, content_type: content_type.replace('%', "%%") })
+}
+
+fn text_body(text: Arc<str>, part: &'static str) -> Result<Body, (&'static str, String)> {
+    match syntax::format_fault(&text) {
+        Some(fault) => Err((part, fault)),
+        None => Ok(Body::Text(text)),
+    }
+}
+
+fn json_body(pairs: &BTreeMap<String, String>) -> Result<Body, (&'static str, String)> {
+    match pairs.values().find_map(|text| syntax::format_fault(text)) {
+        Some(fault) => Err((".json_format", fault)),
+        None => Ok(Body::Json(pairs.clone())),
+    }
+}
