@@ -29,5 +29,5 @@ pub use context::Context;
 pub use drain::Drain;
 pub use ready::{Readiness, ReadyGuard};
 pub use redact::Hidden;
-pub use run::{block_on, run};
+pub use run::{Unusable, block_on, run};
 pub use tasks::{TaskError, Tasks};

@@ -11,6 +11,12 @@ use crate::{Context, Drain, HasArgs, chain, telemetry};
 /// `EX_USAGE` of `sysexits.h`: the settings cannot be used.
 const EXIT_SETTINGS: u8 = 64;
 
+/// Settings that can be read, each by itself, and not be used: `start` returns
+/// it to end the process as a wrong flag would. The text says what to set.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
+
 /// Reads settings from the command line and the environment, starts a service
 /// and runs it until SIGTERM or SIGINT. A second signal ends the drain at once.
 ///
@@ -53,7 +59,10 @@ where
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => tell(name, 1, &chain(error.as_ref())),
+        Err(error) => {
+            let code = if error.is::<Unusable>() { EXIT_SETTINGS } else { 1 };
+            tell(name, code, &chain(error.as_ref()))
+        }
     }
 }
 

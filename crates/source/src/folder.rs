@@ -80,16 +80,17 @@ pub(crate) async fn open(
     context: &Context,
 ) -> Result<Source, FolderError> {
     let FolderSettings { folder, state, default_namespace } = settings;
-    let sink = Sink::folder(state.clone());
-    sink.prepare().await.map_err(|source| FolderError::State { path: state.clone(), source })?;
-    let secrets = sink.secrets_folder();
-    let mut scanner = Scanner::new(folder.clone(), Some(state), default_namespace);
+    let mut scanner = Scanner::new(folder.clone(), Some(state.clone()), default_namespace);
     let first = tokio::task::spawn_blocking(move || scanner.first().map(|first| (scanner, first)));
     let (scanner, first) = first
         .await
         .map_err(std::io::Error::other)
         .and_then(|outcome| outcome)
         .map_err(|source| FolderError::Read { path: folder.clone(), source })?;
+    // Only now: a folder that is not there leaves nothing beside it.
+    let sink = Sink::folder(state.clone());
+    sink.prepare().await.map_err(|source| FolderError::State { path: state, source })?;
+    let secrets = sink.secrets_folder();
 
     // A few batches of one folder: more waiting ones would only be overtaken,
     // and the watcher reads the folder again when there is room.

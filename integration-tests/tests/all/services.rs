@@ -1,7 +1,9 @@
 //! Each service as a program of its own, beside an Envoy that knows nothing
 //! but its bootstrap: the gateway as it runs in a cluster.
 
-use nuncio_integration_tests::{Backend, Client, Files, Parts, free_port, mapping, until};
+use nuncio_integration_tests::{
+    Backend, Client, Files, Parts, Process, free_port, mapping, services, until,
+};
 use reqwest::Method;
 
 const POLICY: &str = r#"
@@ -95,4 +97,24 @@ async fn four_programs_and_an_envoy_make_a_gateway() {
     let guarded = async || ask("/keys/", Some("key-of-alice")).await;
     until("the guarded path is closed", guarded, |seen| *seen >= 400).await;
     assert_eq!(parts.stop("nuncio-certificates").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_service_without_what_it_needs_says_what_to_set() {
+    let cases: [(&str, &[&str], &str); 6] = [
+        ("nuncio-control-plane", &[], "--config-dir"),
+        ("nuncio-auth", &[], "--control-plane or --config"),
+        ("nuncio-auth", &["--grpc=nowhere"], "--grpc"),
+        ("nuncio-ratelimit", &["--config-type=NONE", "--near-limit-ratio=2"], "NEAR_LIMIT_RATIO"),
+        ("nuncio-ratelimit", &["--config-type=NONE", "--redis=://"], "REDIS_URL"),
+        ("nuncio-certificates", &[], "--config-dir"),
+    ];
+    for (service, arguments, wanted) in cases {
+        let process = Process::start(&services().join(service), |command| {
+            command.args(arguments).env_clear();
+        });
+        let ended = process.ended().await;
+        assert_eq!(ended.status.code(), Some(64), "{service}: {}", ended.stderr);
+        assert!(ended.stderr.contains(wanted), "{service}: {}", ended.stderr);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use nuncio_authz::{Environment, FilterFactory, ServiceKeys};
-use nuncio_process::{Context, admin, grpc};
+use nuncio_process::{Context, Unusable, admin, grpc};
 use tonic::service::Routes;
 
 use crate::check::{Check, MAX_MESSAGE, SERVICE};
@@ -101,7 +101,8 @@ pub async fn start_with(
             files::follow(context, path.clone(), selection, Arc::clone(&policies))?;
         }
         (None, None) => {
-            anyhow::bail!("set --control-plane or --config: without policy nothing can be decided");
+            let text = "set --control-plane or --config: without policy nothing can be decided";
+            return Err(Unusable(text.into()).into());
         }
     }
     let decider = Arc::new(Decider {

@@ -45,7 +45,7 @@ pub struct Listen {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Objects {
     /// Folder of YAML to read objects from.
-    #[arg(long = "config-dir", env = "AMBASSADOR_CONFIG_DIR", default_value = ".")]
+    #[arg(long = "config-dir", env = "AMBASSADOR_CONFIG_DIR")]
     pub folder: PathBuf,
     /// Folder that Secrets and statuses are written to; default `.nuncio`
     /// beside the objects.
@@ -213,7 +213,8 @@ mod tests {
         assert!(settings.objects.allowed().contains(&("c".into(), "d".into())));
         assert_eq!(settings.objects.records(), PathBuf::from("/srv/.nuncio/certificates"));
         for bad in [["--acme-probe", "x"], ["--allow-namespaces", "a"], ["--acme-in-flight", "0"]] {
-            assert!(Settings::try_parse_from(["certificates", bad[0], bad[1]]).is_err(), "{bad:?}");
+            let arguments = ["certificates", "--config-dir", ".", bad[0], bad[1]];
+            assert!(Settings::try_parse_from(arguments).is_err(), "{bad:?}");
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use nuncio_limits::Options;
-use nuncio_process::{Context, admin, grpc, http};
+use nuncio_process::{Context, Unusable, admin, chain, grpc, http};
 use tonic::service::Routes;
 
 use crate::counters::{Memory, Redis, Store, redis};
@@ -97,19 +96,20 @@ fn store(context: &Context, settings: &StoreSettings) -> anyhow::Result<Store> {
         expiration_jitter: settings.expiration_jitter,
         denial_bytes: settings.local_cache_bytes,
     };
-    let redis = Redis::start(context, &options).context("REDIS_URL cannot be used")?;
+    let redis = Redis::start(context, &options)
+        .map_err(|error| Unusable(format!("REDIS_URL cannot be used: {}", chain(&error))))?;
     Ok(Store::Redis(redis))
 }
 
 fn options(settings: &Settings) -> anyhow::Result<Options> {
     let answer = &settings.answer;
     if !(0.0..=1.0).contains(&answer.near_limit_ratio) {
-        anyhow::bail!("NEAR_LIMIT_RATIO must be from 0 to 1");
+        return Err(Unusable("NEAR_LIMIT_RATIO must be from 0 to 1".into()).into());
     }
     let names = [&answer.limit_header, &answer.remaining_header, &answer.reset_header];
     for name in names {
         ::http::HeaderName::try_from(name.as_str())
-            .with_context(|| format!("`{name}` is no header name"))?;
+            .map_err(|_| Unusable(format!("`{name}` is no header name")))?;
     }
     let text_keys = settings.store.key_format == KeyFormat::Er;
     Ok(Options {

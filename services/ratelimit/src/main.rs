@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use nuncio_process::Unusable;
 use nuncio_ratelimit::{Settings, check_environment, start};
 
 fn main() -> ExitCode {
@@ -9,7 +10,7 @@ fn main() -> ExitCode {
         let refused = check_environment(|name| std::env::var(name).ok());
         if !refused.is_empty() {
             let faults: Vec<String> = refused.iter().map(ToString::to_string).collect();
-            anyhow::bail!("settings cannot be used:\n{}", faults.join("\n"));
+            return Err(Unusable(format!("settings cannot be used:\n{}", faults.join("\n"))).into());
         }
         let bound = start(settings, &context).await?;
         tracing::info!(grpc = %bound.grpc, http = %bound.http, admin = %bound.admin, "listening");

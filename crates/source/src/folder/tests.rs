@@ -182,6 +182,19 @@ fn a_missing_folder_is_an_error_and_an_empty_one_is_not() {
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 
+#[tokio::test]
+async fn a_missing_folder_gets_no_state_folder() {
+    let root = root();
+    let settings = FolderSettings {
+        folder: root.path().join("nowhere"),
+        state: root.path().join("state"),
+        default_namespace: "default".to_owned(),
+    };
+    let error = Source::folder(settings, &Context::new("test")).await.unwrap_err();
+    assert!(error.to_string().contains("nowhere"), "{error}");
+    assert!(!root.path().join("state").exists());
+}
+
 #[test]
 fn files_too_large_or_unreadable_are_told_and_spare_the_others() {
     let root = root();

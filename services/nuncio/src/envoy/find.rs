@@ -22,11 +22,11 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum EnvoyError {
     /// Nowhere to be found.
     #[error(
-        "envoy was not found (looked at {looked}); run `.ci/tools envoy` in a checkout of \
+        "envoy was not found at {looked}; run `.ci/tools envoy` in a checkout of \
          Nuncio, or install Envoy {PREFERRED} and name it with --envoy or NUNCIO_ENVOY"
     )]
     Missing {
-        /// Every place that was tried.
+        /// Where it was looked for.
         looked: String,
     },
     /// There, but it does not run.
@@ -169,8 +169,11 @@ impl Search {
         if let Some(found) = candidates.iter().find(|path| path.is_file()) {
             return Ok(found.clone());
         }
-        let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
-        Err(EnvoyError::Missing { looked: looked.join(", ") })
+        let looked = match &self.named {
+            Some(named) => named.display().to_string(),
+            None => format!("{FETCHED} here or above the program, nor as `envoy` in PATH"),
+        };
+        Err(EnvoyError::Missing { looked })
     }
 }
 
@@ -232,6 +235,8 @@ mod tests {
         };
         let error = search.find().await.unwrap_err().to_string();
         assert!(error.contains("absent") && error.contains("--envoy"), "{error}");
+        let nowhere = Search::default().find().await.unwrap_err().to_string();
+        assert!(nowhere.contains("in PATH") && nowhere.contains(".ci/tools"), "{nowhere}");
         let search = Search { named: None, ..search };
         assert_eq!(search.find().await.unwrap().version, PREFERRED);
     }
