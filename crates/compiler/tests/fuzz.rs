@@ -151,7 +151,10 @@ fn key(change: &Change) -> Option<ObjectKey> {
     match change {
         Change::Apply { object, .. } => Some(object.key()),
         Change::Broken { key, .. } => Some(key.clone()),
-        Change::Delete(_) | Change::Input { .. } => None,
+        Change::Delete(_)
+        | Change::Input { .. }
+        | Change::File { .. }
+        | Change::Registered { .. } => None,
     }
 }
 
