@@ -25,6 +25,7 @@ pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod mapping;
 pub(crate) mod policies;
+pub(crate) mod repair;
 pub(crate) mod resolver;
 pub(crate) mod route;
 pub(crate) mod scene;

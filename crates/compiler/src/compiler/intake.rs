@@ -10,6 +10,7 @@ use crate::ir::check;
 use crate::ir::endpoints::service_of;
 use crate::ir::expand;
 use crate::ir::item::{Item, ItemId};
+use crate::ir::repair;
 
 impl Compiler {
     /// Takes one change over.
@@ -56,10 +57,15 @@ impl Compiler {
             self.mark_broken(key, false, dirty);
             return;
         }
+        let mut object = object;
         let own = check::check(&Item::own(object.clone()));
         // Whoever applies an object has judged its text usable, whatever was
         // found in parts of it; what counts here is what the rules say.
-        let unusable = check::is_unusable(&own);
+        let mut unusable = check::is_unusable(&own);
+        if unusable && let Some(repaired) = repair::without_faults(&object, &own) {
+            object = Arc::new(repaired);
+            unusable = check::is_unusable(&check::check(&Item::own(object.clone())));
+        }
         findings.extend(own);
         if unusable && self.is_better_than_nothing(&object) {
             self.take_closed(object, findings, dirty);

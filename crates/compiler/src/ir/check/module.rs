@@ -53,6 +53,37 @@ impl Checker<'_> {
         ] {
             self.added(field, added.as_ref());
         }
+        for (field, removed) in [
+            ("spec.config.defaults.remove_request_headers", &defaults.remove_request_headers),
+            ("spec.config.defaults.remove_response_headers", &defaults.remove_response_headers),
+            (
+                "spec.config.defaults.httpmapping.remove_request_headers",
+                &http.remove_request_headers,
+            ),
+            (
+                "spec.config.defaults.httpmapping.remove_response_headers",
+                &http.remove_response_headers,
+            ),
+        ] {
+            self.removed(field, Some(removed));
+        }
+        if let Some(name) = &config.server_name {
+            self.text("spec.config.server_name", name);
+        }
+        self.grpc_stats(config);
+    }
+
+    /// Envoy refuses a service without a name or without methods.
+    fn grpc_stats(&mut self, config: &api::AmbassadorModule) {
+        let mut services = config.grpc_stats.iter().flat_map(|stats| &stats.services);
+        if services.any(|service| service.name.is_empty() || service.method_names.is_empty()) {
+            self.error(
+                "bad-value",
+                "spec.config.grpc_stats",
+                "a service has no name or no methods; nothing is counted",
+                "name both, or use all_methods",
+            );
+        }
     }
 
     fn log_format(&mut self, config: &api::AmbassadorModule) {
