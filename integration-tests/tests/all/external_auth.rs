@@ -286,3 +286,21 @@ async fn several_auth_services_that_agree_share_the_questions() {
     assert_eq!(asked.0 + asked.1, 20);
     assert!(asked.0 > 0 && asked.1 > 0, "{asked:?}");
 }
+
+#[tokio::test]
+async fn cleartext_that_is_redirected_is_nobodys_question() {
+    let fake = Fake::auth(judge).await;
+    let service =
+        format!("{{auth_service: \"{}\", proto: grpc, protocol_version: v3}}", fake.address());
+    let stack = Stack::builder()
+        .backend("first")
+        .await
+        .mapping("all", "/", "first")
+        .object("Host", "any", r#"{hostname: "*", requestPolicy: {insecure: {action: Redirect}}}"#)
+        .object("AuthService", "own", &service)
+        .start()
+        .await;
+    let reply = post(&stack, "/x", &[("x-verdict", "deny"), ("host", "a.test")], "").await;
+    assert_eq!((reply.status, reply.header("location")), (301, Some("https://a.test/x")));
+    assert!(fake.seen().is_empty());
+}

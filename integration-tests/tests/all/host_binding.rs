@@ -166,3 +166,105 @@ async fn a_server_name_that_nobody_has_gets_no_handshake() {
     let answer = exchange(stack.https(), head("b.test", "/x", "")).await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }
+
+#[tokio::test]
+async fn the_security_model_says_which_requests_are_secure() {
+    let [xfp, secure, insecure] = [(); 3].map(|()| free_port());
+    let listener = |port: u16, model: &str| {
+        format!(
+            "{{port: {port}, protocol: HTTP, securityModel: {model}, l7Depth: 1, \
+             hostBinding: {{namespace: {{from: ALL}}}}}}"
+        )
+    };
+    let stack = Stack::builder()
+        .without_listeners()
+        .backend("first")
+        .await
+        .mapping("m", "/", "first")
+        .object("Host", "a", "{hostname: a.test}")
+        .object("Listener", "xfp", &listener(xfp, "XFP"))
+        .object("Listener", "secure", &listener(secure, "SECURE"))
+        .object("Listener", "insecure", &listener(insecure, "INSECURE"))
+        .start()
+        .await;
+    // What comes by cleartext, and what a proxy says came by TLS.
+    for (port, expected) in [(xfp, [301, 200]), (secure, [200, 200]), (insecure, [301, 301])] {
+        let mut seen = Vec::new();
+        for scheme in ["http", "https"] {
+            let url = format!("http://127.0.0.1:{port}/");
+            let request = stack.client().request(Method::GET, &url).header("host", "a.test");
+            let request = request.header("x-forwarded-proto", scheme);
+            seen.push(Client::send(request).await.unwrap().status);
+        }
+        assert_eq!(seen, expected, "port {port}");
+    }
+}
+
+#[tokio::test]
+async fn challenges_are_answered_in_cleartext_whatever_the_host_says() {
+    let prefix = "/.well-known/acme-challenge/";
+    let stack = Stack::builder()
+        .backend("first")
+        .await
+        .mapping("all", "/", "first")
+        .object(
+            "Mapping",
+            "challenge",
+            &format!("{{hostname: \"*\", prefix: {prefix}, rewrite: \"\", service: first}}"),
+        )
+        .object("Host", "redirect", "{hostname: redirect.test}")
+        .object(
+            "Host",
+            "reject",
+            "{hostname: reject.test, requestPolicy: {insecure: {action: Reject}}}",
+        )
+        .start()
+        .await;
+    for (host, status) in [("redirect.test", 301), ("reject.test", 404)] {
+        assert_eq!(stack.get_host(host, "/other").await.status, status, "{host}");
+        let challenge = stack.get_host(host, &format!("{prefix}token")).await;
+        assert_eq!(challenge.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_host_everybody_is_served_and_by_tls_where_there_is_a_fallback() {
+    let stack = Stack::builder().backend("first").await.mapping("m", "/", "first").start().await;
+    assert_eq!(stack.get_host("whoever.test", "/").await.status, 200);
+    let bundle = Bundle::generate(&["fallback.test".to_owned()]).unwrap();
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: fallback-self-signed-cert, namespace: default}}\n\
+         type: kubernetes.io/tls\nstringData: {{tls.crt: {}, tls.key: {}}}\n",
+        serde_json::to_string(&bundle.chain).unwrap(),
+        serde_json::to_string(&bundle.key).unwrap()
+    );
+    stack.files().write("fallback.yaml", secret);
+    let client = Client::trusting(&bundle.authority, "fallback.test", stack.https());
+    let url = format!("https://fallback.test:{}/", stack.https().port());
+    nuncio_integration_tests::eventually("TLS is served", async || {
+        client.get(&url).await.filter(|reply| reply.status == 200)
+    })
+    .await;
+    let redirected = async || stack.get_host("whoever.test", "/").await.status;
+    nuncio_integration_tests::until("cleartext is redirected", redirected, |status| *status == 301)
+        .await;
+}
+
+#[tokio::test]
+async fn a_gateway_may_believe_the_address_and_scheme_that_it_is_told() {
+    let stack = Stack::builder()
+        .backend("first")
+        .await
+        .mapping("m", "/", "first")
+        .object("Host", "a", "{hostname: a.test}")
+        .module("{use_remote_address: false}")
+        .start()
+        .await;
+    let request = stack.request(Method::GET, "/").header("host", "a.test");
+    let request =
+        request.header("x-forwarded-proto", "https").header("x-forwarded-for", "192.0.2.1");
+    let reply = Client::send(request).await.unwrap();
+    assert_eq!(reply.status, 200, "it came by TLS, somebody says");
+    assert_eq!(reply.echo().header("x-forwarded-for"), Some("192.0.2.1"));
+    assert_eq!(stack.get_host("a.test", "/").await.status, 301);
+}

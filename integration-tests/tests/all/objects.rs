@@ -215,3 +215,15 @@ async fn many_mappings_come_and_go_at_once() {
     stack.files().write("many.yaml", all(300));
     stack.until_status("/m-299/", 200).await;
 }
+
+#[tokio::test]
+async fn a_bad_setting_of_the_module_takes_no_other_along() {
+    let module = r#"{ip_allow: [{peer: 192.0.2.0/24}], server_name: kept, envoy_log_format: "%REQ(",
+        load_balancer: {policy: magic}, defaults: {remove_request_headers: [host]}}"#;
+    let builder = Stack::builder().backend("first").await.mapping("m", "/m/", "first");
+    let stack = builder.module(module).start().await;
+    let reply = stack.get("/m/").await.unwrap();
+    assert_eq!((reply.status, reply.header("server")), (403, Some("kept")));
+    stack.put_module("{server_name: corrected}");
+    assert_eq!(stack.until_status("/m/", 200).await.header("server"), Some("corrected"));
+}

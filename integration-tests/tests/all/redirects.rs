@@ -129,3 +129,34 @@ async fn redirects_work_behind_the_proxy_protocol_too() {
     assert_eq!(bare, "", "without its header the connection is closed");
     drop(stack);
 }
+
+#[tokio::test]
+async fn redirects_attach_to_hosts_by_pattern_and_by_label() {
+    let labelled = "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\n\
+        metadata: {name: labelled, namespace: default, labels: {team: a}}\n\
+        spec: {prefix: /labelled/, service: new.test, host_redirect: true}\n";
+    let stack = Stack::builder()
+        .object("Host", "any", r#"{hostname: "*.old.test", requestPolicy: {insecure: {action: Route}}}"#)
+        .object(
+            "Host",
+            "chosen",
+            "{hostname: chosen.test, requestPolicy: {insecure: {action: Route}}, \
+             mappingSelector: {matchLabels: {team: a}}}",
+        )
+        .object(
+            "Mapping",
+            "pattern",
+            r#"{host: "(a|b)[.]old[.]test", host_regex: true, prefix: /pattern/, service: new.test, host_redirect: true}"#,
+        )
+        .file("labelled.yaml", labelled)
+        .start()
+        .await;
+    for (host, path, status) in [
+        ("a.old.test", "/pattern/", 301),
+        ("c.old.test", "/pattern/", 404),
+        ("chosen.test", "/labelled/", 301),
+        ("a.old.test", "/labelled/", 404),
+    ] {
+        assert_eq!(stack.get_host(host, path).await.status, status, "{host}{path}");
+    }
+}
