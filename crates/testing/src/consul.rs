@@ -132,7 +132,9 @@ async fn health(
     headers: HeaderMap,
 ) -> Response {
     if let Some(token) = headers.get("x-consul-token").and_then(|value| value.to_str().ok()) {
-        state.send_modify(|state| drop(state.tokens.insert(token.to_owned())));
+        state.send_modify(|state| {
+            state.tokens.insert(token.to_owned());
+        });
     }
     let known: u64 = query.get("index").and_then(|text| text.parse().ok()).unwrap_or(0);
     let wait = query.get("wait").and_then(|text| text.strip_suffix('s')?.parse().ok());
