@@ -8,7 +8,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use nuncio_api::manifest::{Format, Manifest};
-use nuncio_api::{Decoded, Origin, decode};
+use nuncio_api::{Decoded, Environment, Origin, Reading, Variables, decode};
 use serde_json::{Value, json};
 
 fn main() {
@@ -31,6 +31,13 @@ fn yaml(count: usize) -> String {
     text
 }
 
+/// A pod's environment, of which the objects name nothing.
+fn reading() -> Reading {
+    let variables = (0..50).map(|n| (format!("VARIABLE_{n}"), "value".to_owned()));
+    let environment = Environment::new(variables, &Variables::All);
+    Reading { environment, ..Reading::of_namespace("default") }
+}
+
 fn mapping(n: usize) -> Value {
     json!({
         "apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping",
@@ -47,9 +54,9 @@ fn mapping(n: usize) -> Value {
 #[divan::bench(args = [1_000, 10_000])]
 fn read_yaml(bencher: Bencher<'_, '_>, count: usize) {
     let text = yaml(count);
-    let name = Arc::from("bench.yaml");
+    let (name, reading) = (Arc::from("bench.yaml"), reading());
     bencher.counter(ItemsCount::new(count)).bench(|| {
-        let manifest = Manifest::read(&name, text.as_bytes(), Format::Yaml, "default");
+        let manifest = Manifest::read(&name, text.as_bytes(), Format::Yaml, &reading);
         assert_eq!(manifest.items.len(), count);
         manifest
     });
@@ -58,9 +65,9 @@ fn read_yaml(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = [10_000])]
 fn read_json(bencher: Bencher<'_, '_>, count: usize) {
     let text: String = (0..count).map(|n| mapping(n).to_string() + "\n").collect();
-    let name = Arc::from("bench.json");
+    let (name, reading) = (Arc::from("bench.json"), reading());
     bencher.counter(ItemsCount::new(count)).bench(|| {
-        let manifest = Manifest::read(&name, text.as_bytes(), Format::Json, "default");
+        let manifest = Manifest::read(&name, text.as_bytes(), Format::Json, &reading);
         assert_eq!(manifest.items.len(), count);
         manifest
     });
@@ -68,9 +75,10 @@ fn read_json(bencher: Bencher<'_, '_>, count: usize) {
 
 #[divan::bench(args = [10_000])]
 fn decode_values(bencher: Bencher<'_, '_>, count: usize) {
-    let values: Vec<Value> = (0..count).map(mapping).collect();
+    let (values, reading): (Vec<Value>, _) = ((0..count).map(mapping).collect(), reading());
     bencher.counter(ItemsCount::new(count)).with_inputs(|| values.clone()).bench_values(|values| {
-        let good = |value| matches!(decode(value, Origin::default(), "d"), Decoded::Object { .. });
+        let good =
+            |value| matches!(decode(value, Origin::default(), &reading), Decoded::Object { .. });
         assert!(values.into_iter().all(good));
     });
 }

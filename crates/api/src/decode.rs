@@ -7,11 +7,14 @@ use crate::core::{
     ConfigMap, EndpointSlice, Endpoints, Ingress, IngressClass, Namespace, Secret, Service,
 };
 use crate::{
-    AmbassadorModule, AuthService, ConsulResolver, DevPortal, Diagnostic, Filter, FilterPolicy,
-    Host, Kind, KubernetesEndpointResolver, KubernetesServiceResolver, Listener, LogService,
-    Mapping, Meta, Module, ModuleConfig, Object, ObjectKey, Origin, RateLimit, RateLimitService,
-    Severity, Spec, TcpMapping, TlsContext, TlsModule, TracingService, required, versions,
+    AmbassadorModule, AuthService, ConsulResolver, DevPortal, Diagnostic, Environment, Filter,
+    FilterPolicy, Host, Kind, KubernetesEndpointResolver, KubernetesServiceResolver, Listener,
+    LogService, Mapping, Meta, Module, ModuleConfig, Object, ObjectKey, Origin, RateLimit,
+    RateLimitService, Reading, Severity, Spec, TcpMapping, TlsContext, TlsModule, TracingService,
+    required, versions,
 };
+
+use crate::manifest::CONFIG_ANNOTATION as CONFIG;
 
 mod fault;
 mod path;
@@ -36,7 +39,8 @@ pub enum Decoded {
         /// because they are wrong.
         findings: Vec<Diagnostic>,
     },
-    /// An object of a kind that means nothing to a gateway.
+    /// An object that means nothing to the gateway: its kind does not, or it is
+    /// not selected.
     Foreign,
     /// An object of ours that cannot be used.
     Broken {
@@ -51,12 +55,13 @@ pub enum Decoded {
 ///
 /// Shape of `value`: a Kubernetes object, `apiVersion`, `kind`, `metadata` and
 /// so on; older versions of `getambassador.io` are converted. An object
-/// without a namespace is put into `default_namespace`.
+/// without a namespace is put into the default one of `reading`, variables are
+/// replaced, and an object that is not selected is foreign.
 ///
 /// Total: every mistake ends up among the findings, as many of one object as
 /// can be told in one go. Texts follow Emissary's, such as `spec.prefix in
 /// body is required`.
-pub fn decode(value: Value, origin: Origin, default_namespace: &str) -> Decoded {
+pub fn decode(value: Value, origin: Origin, reading: &Reading) -> Decoded {
     let Value::Object(mut root) = value else {
         return Decoded::Broken {
             key: None,
@@ -70,8 +75,11 @@ pub fn decode(value: Value, origin: Origin, default_namespace: &str) -> Decoded 
             return Decoded::Broken { key: None, findings: vec![fault.at(None, &origin)] };
         }
     };
+    let mut expanding = Vec::new();
+    expand(kind, &mut root, &reading.environment, &mut expanding);
     let metadata = root.remove("metadata").unwrap_or(Value::Null);
     let Read { value: meta, mut faults } = read::<Meta>(metadata, "metadata", false);
+    faults.append(&mut expanding);
     let mut meta = meta.unwrap_or_default();
     if meta.name.is_empty() {
         faults.push(missing("metadata.name"));
@@ -81,7 +89,10 @@ pub fn decode(value: Value, origin: Origin, default_namespace: &str) -> Decoded 
     if matches!(kind, Kind::Namespace | Kind::IngressClass) {
         meta.namespace.clear();
     } else if meta.namespace.is_empty() {
-        default_namespace.clone_into(&mut meta.namespace);
+        reading.default_namespace.clone_into(&mut meta.namespace);
+    }
+    if origin.carrier.is_none() && !reading.selection.takes(kind, &meta) {
+        return Decoded::Foreign;
     }
     let key = ObjectKey {
         kind,
@@ -102,12 +113,43 @@ pub fn decode(value: Value, origin: Origin, default_namespace: &str) -> Decoded 
     }
 }
 
+/// Replaces variables in an object, but not in what a Secret or a ConfigMap
+/// holds, and not in the text of other objects that it carries: those are
+/// expanded when they are decoded.
+fn expand(
+    kind: Kind,
+    root: &mut Map<String, Value>,
+    environment: &Environment,
+    faults: &mut Vec<Fault>,
+) {
+    let config = root
+        .get_mut("metadata")
+        .and_then(|metadata| metadata.get_mut("annotations")?.as_object_mut()?.remove(CONFIG));
+    for (key, value) in root.iter_mut() {
+        if key == "metadata" || !matches!(kind, Kind::Secret | Kind::ConfigMap) {
+            if kind == Kind::ConsulResolver
+                && let Some(Value::String(address)) = value.get_mut("address")
+            {
+                environment.expand_all("spec.address", address, faults);
+            }
+            environment.expand(key, value, faults);
+        }
+    }
+    if let Some(config) = config
+        && let Some(annotations) = root
+            .get_mut("metadata")
+            .and_then(|metadata| metadata.get_mut("annotations")?.as_object_mut())
+    {
+        annotations.insert(CONFIG.to_owned(), config);
+    }
+}
+
 /// A version of an API group, as far as it changes how an object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     /// The one that the types are written for.
     Current,
-    /// `getambassador.io` v2 or v1, also `ambassador/…`.
+    /// `getambassador.io` v2 or v1, and `ambassador/…` back to v0.
     Older,
     /// Ingress before `networking.k8s.io/v1`.
     IngressBeta,
@@ -137,7 +179,14 @@ fn identify(root: &Map<String, Value>) -> Identity {
                 | ("getambassador.io" | "ambassador", "v3alpha1", _) => {
                     Identity::Ours(kind, Version::Current)
                 }
-                (_, "v1" | "v2", kind) if kind != Kind::Listener && !group.contains("gateway") => {
+                // Version 1 knows no Host, and none before v3alpha1 a Listener.
+                ("ambassador", "v0", kind) | (_, "v1", kind)
+                    if !matches!(kind, Kind::Host | Kind::Listener)
+                        && !group.contains("gateway") =>
+                {
+                    Identity::Ours(kind, Version::Older)
+                }
+                (_, "v2", kind) if kind != Kind::Listener && !group.contains("gateway") => {
                     Identity::Ours(kind, Version::Older)
                 }
                 _ => Identity::Broken(fault::unsupported_version(api_version, name)),

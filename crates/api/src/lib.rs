@@ -16,6 +16,7 @@ pub mod core;
 mod decode;
 mod dev_portal;
 mod diagnostic;
+mod environment;
 mod error_response;
 pub mod filter;
 pub mod filter_policy;
@@ -31,9 +32,11 @@ mod object;
 mod outlier_detection;
 mod rate_limit;
 mod rate_limit_service;
+mod reading;
 mod registry;
 mod required;
 mod resolver;
+mod selector;
 mod spec;
 mod tcp_mapping;
 mod tls_context;
@@ -55,6 +58,7 @@ pub use dev_portal::{
     DevPortal, DevPortalContent, DevPortalDocs, DevPortalSearch, DevPortalSelector,
 };
 pub use diagnostic::{Diagnostic, Severity};
+pub use environment::{Environment, Variables, WITHHELD_VARIABLE};
 pub use error_response::{
     ErrorResponseOverride, ErrorResponseOverrideBody, ErrorResponseTextFormatSource,
 };
@@ -83,8 +87,10 @@ pub use object::{Carrier, Kind, Meta, Object, ObjectKey, Origin};
 pub use outlier_detection::OutlierDetection;
 pub use rate_limit::{Limit, LimitErrorResponse, RateLimit, TemplatedHeader};
 pub use rate_limit_service::{RateLimitGrpc, RateLimitService};
+pub use reading::{Reading, Selection};
 pub use registry::ConsulService;
 pub use resolver::{ConsulResolver, KubernetesEndpointResolver, KubernetesServiceResolver};
+pub use selector::{FieldQuery, LabelQuery, SelectorError};
 pub use spec::Spec;
 pub use tcp_mapping::TcpMapping;
 pub use tls_context::TlsContext;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::{Change, Decoded, Diagnostic, Object, ObjectKey, Origin, Severity, decode};
+use crate::{Change, Decoded, Diagnostic, Object, ObjectKey, Origin, Reading, Severity, decode};
 
 mod annotation;
 mod document;
@@ -40,6 +40,9 @@ pub struct Manifest {
     /// Some of the text could not be parsed, so that objects may be missing
     /// from `items`.
     pub partial: bool,
+    /// Objects whose annotation could not be parsed whole, so that objects it
+    /// carries may be missing from `items`.
+    pub half_read: Vec<ObjectKey>,
 }
 
 /// One object of a file.
@@ -95,8 +98,8 @@ impl Manifest {
     /// `name` is what diagnostics call the file. Total: whatever the bytes
     /// are, mistakes end up among the findings. Memory is bounded by a count
     /// of values after aliases are expanded, and by depth.
-    pub fn read(name: &Arc<str>, bytes: &[u8], format: Format, default_namespace: &str) -> Self {
-        let mut reader = Reader { name, default_namespace, out: Self::default() };
+    pub fn read(name: &Arc<str>, bytes: &[u8], format: Format, reading: &Reading) -> Self {
+        let mut reader = Reader { name, reading, out: Self::default() };
         let mut limits = Limits::default();
         match format {
             Format::Json => json::read(bytes, &mut limits, |outcome| reader.outcome(outcome)),
@@ -125,7 +128,7 @@ pub const BAD_ANNOTATION: &str = "bad-annotation";
 
 struct Reader<'a> {
     name: &'a Arc<str>,
-    default_namespace: &'a str,
+    reading: &'a Reading,
     out: Manifest,
 }
 
@@ -194,6 +197,9 @@ impl Reader<'_> {
         let carrier = Arc::clone(object);
         let key = carrier.key();
         let (inner, unreadable) = annotation::documents(&carrier.meta, key.kind, text);
+        if !unreadable.is_empty() {
+            self.out.half_read.push(key.clone());
+        }
         let mut complaints: Vec<Diagnostic> = unreadable
             .iter()
             .map(|complaint| annotation::finding(&key, &self.origin(line), complaint))
@@ -230,7 +236,7 @@ impl Reader<'_> {
             findings.sort_by_key(|finding| finding.origin.line);
             findings
         };
-        match decode(value, origin.clone(), self.default_namespace) {
+        match decode(value, origin.clone(), self.reading) {
             Decoded::Object { object, findings } => {
                 Some(Item::Good { object: Arc::new(object), findings: placed(findings) })
             }

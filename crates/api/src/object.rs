@@ -100,6 +100,15 @@ impl ObjectKey {
         Self { kind, namespace: namespace.into(), name: name.into(), carrier: None }
     }
 
+    /// Tells whether this object stands in an annotation of `other`.
+    pub fn is_carried_by(&self, other: &Self) -> bool {
+        self.carrier.as_ref().is_some_and(|carrier| {
+            carrier.kind == other.kind
+                && carrier.namespace == other.namespace
+                && carrier.name == other.name
+        })
+    }
+
     /// Returns Emissary's resource key.
     ///
     /// Shape: `<name>.<namespace>.<n>`; objects of annotations use their

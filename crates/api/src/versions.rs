@@ -125,8 +125,12 @@ fn explicit_tls(spec: &mut Map<String, Value>, field: &str) {
     };
     spec.remove("tls");
     if let (true, Some(Value::String(service))) = (wanted, spec.get_mut(field)) {
-        let bare = service.split_once("://").map_or(service.as_str(), |(_, rest)| rest);
-        *service = format!("https://{bare}");
+        let schemes = ["https://", "http://"];
+        let bare = schemes.iter().find_map(|scheme| {
+            let (head, rest) = service.split_at_checked(scheme.len())?;
+            head.eq_ignore_ascii_case(scheme).then_some(rest)
+        });
+        *service = format!("https://{}", bare.unwrap_or(service));
     }
 }
 
@@ -153,9 +157,11 @@ fn mapping_host(spec: &mut Map<String, Value>) {
     }
 }
 
-/// `true` in place of a value asks only that the header is there.
+/// `true` in place of a value asks only that the header is there; `false` asks
+/// nothing.
 fn presence(spec: &mut Map<String, Value>, exact: &str, regex: &str) {
     let Some(Value::Object(matches)) = spec.get_mut(exact) else { return };
+    matches.retain(|_, value| *value != Value::Bool(false));
     let names: Vec<String> = matches
         .iter()
         .filter(|(_, value)| **value == Value::Bool(true))

@@ -16,17 +16,22 @@ mod clusters;
 mod consul;
 mod emit;
 mod encoded;
+mod idle;
 mod intake;
+mod namesakes;
 mod publish;
 mod reports;
 mod routes;
 mod sheets;
+mod statuses;
 mod tables;
 
 use clusters::Clusters;
 use publish::Published;
 use reports::{Pass, Reports};
 use routes::{Edits, Routes};
+pub use statuses::Status;
+use statuses::Statuses;
 use tables::Tables;
 
 /// What a list of diagnostics is about.
@@ -48,6 +53,8 @@ pub struct Delta {
     /// Subjects whose diagnostics changed, with all their present ones; an
     /// empty list clears. Sorted by subject.
     pub report: Vec<(Subject, Vec<Diagnostic>)>,
+    /// Objects whose wanted status changed, with the present one. Sorted.
+    pub statuses: Vec<(ObjectKey, Option<Status>)>,
 }
 
 /// What is known of one object.
@@ -85,6 +92,7 @@ pub struct Compiler {
     clusters: Clusters,
     published: Published,
     reports: Reports,
+    statuses: Statuses,
 }
 
 /// What a batch of changes touched.
@@ -123,6 +131,7 @@ impl Compiler {
             clusters: Clusters::default(),
             published: Published::default(),
             reports: Reports::default(),
+            statuses: Statuses::default(),
         }
     }
 
@@ -135,10 +144,12 @@ impl Compiler {
             self.take(change, &mut dirty);
         }
         self.settle(dirty);
+        self.look_for_listeners();
         let (changed, removed) = self.published.drain();
         let entries = &self.entries;
         let origin = |key: &ObjectKey| Some(entries.get(key)?.good.as_ref()?.origin.clone());
-        Delta { changed, removed, report: self.reports.drain(origin) }
+        let report = self.reports.drain(origin);
+        Delta { changed, removed, report, statuses: self.statuses.drain() }
     }
 
     /// Returns every object that the named resource was made of, sorted.
@@ -164,6 +175,11 @@ impl Compiler {
     /// All diagnostics in force, by subject.
     pub fn diagnostics(&self) -> &BTreeMap<Subject, Vec<Diagnostic>> {
         self.reports.all()
+    }
+
+    /// The status that objects are to have, beside their diagnostics.
+    pub fn statuses(&self) -> &BTreeMap<ObjectKey, Status> {
+        self.statuses.all()
     }
 
     /// Returns the version of an object that is in effect: the last one that

@@ -1,5 +1,6 @@
 //! What the compiler must know beside the objects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -63,6 +64,12 @@ pub struct Settings {
     /// it takes the place of the Secret `istio-certs` of the own namespace.
     /// Source: `AMBASSADOR_ISTIO_SECRET_DIR`. Default: none.
     pub istio_secret_dir: Option<String>,
+    /// Labels of the gateway's own pod: the Service that selects it is where
+    /// Ingresses are reached.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Whether Mappings in effect get a status.
+    /// Source: `AMBASSADOR_UPDATE_MAPPING_STATUS`. Default: false.
+    pub mapping_status: bool,
     /// Our auth service (ext_authz over gRPC), used where FilterPolicies exist
     /// and no AuthService object does.
     pub auth: Option<Address>,
@@ -86,6 +93,8 @@ impl Default for Settings {
             endpoint_routing: true,
             strict_label_selectors: true,
             istio_secret_dir: None,
+            pod_labels: BTreeMap::new(),
+            mapping_status: false,
             auth: None,
             rate_limit: None,
             challenges: None,

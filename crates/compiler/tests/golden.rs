@@ -13,6 +13,7 @@
 //! cluster of the gateway itself (`/ambassador/v0/`) are left out unless a first line says
 //! `# with: own routes`. `# with: defined services` finds Services as a folder
 //! does: by the endpoints that it defines.
+//! `# with: variable NAME=value` is a variable that objects may name.
 //!
 //! `UPDATE_GOLDEN=1` rewrites the outputs; read what it wrote before trusting.
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nuncio_api::Change;
+use nuncio_api::{Change, Reading};
 use nuncio_process::Context;
 use tokio::sync::mpsc;
 
@@ -27,8 +27,8 @@ pub struct FolderSettings {
     /// Where status and Secrets are written, and Secrets read back from; see
     /// [`default_state`].
     pub state: PathBuf,
-    /// Namespace of objects that name none.
-    pub default_namespace: String,
+    /// How its texts become objects, and which of them count.
+    pub reading: Reading,
 }
 
 /// Why a folder could not be opened.
@@ -70,8 +70,8 @@ pub fn default_state(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The folder cannot be read. Files that cannot be are findings.
-pub fn load(folder: &Path, default_namespace: &str) -> Result<Vec<Change>, FolderError> {
-    let mut scanner = Scanner::new(folder.to_owned(), None, default_namespace.to_owned());
+pub fn load(folder: &Path, reading: &Reading) -> Result<Vec<Change>, FolderError> {
+    let mut scanner = Scanner::new(folder.to_owned(), None, reading.clone());
     scanner.first().map_err(|source| FolderError::Read { path: folder.to_owned(), source })
 }
 
@@ -79,8 +79,8 @@ pub(crate) async fn open(
     settings: FolderSettings,
     context: &Context,
 ) -> Result<Source, FolderError> {
-    let FolderSettings { folder, state, default_namespace } = settings;
-    let mut scanner = Scanner::new(folder.clone(), Some(state.clone()), default_namespace);
+    let FolderSettings { folder, state, reading } = settings;
+    let mut scanner = Scanner::new(folder.clone(), Some(state.clone()), reading);
     let first = tokio::task::spawn_blocking(move || scanner.first().map(|first| (scanner, first)));
     let (scanner, first) = first
         .await

@@ -10,11 +10,13 @@ use tokio::sync::mpsc;
 mod consul;
 mod files;
 mod folder;
+mod scope;
 mod sink;
 
 pub use consul::{ConsulSettings, consul};
 pub use files::Files;
 pub use folder::{DUPLICATE_OBJECT, FolderError, FolderSettings, UNREADABLE, default_state, load};
+pub use scope::Scope;
 pub use sink::{Sink, SinkError};
 
 use nuncio_api::Change;

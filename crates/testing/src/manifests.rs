@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nuncio_api::manifest::{Format, Item, Manifest};
-use nuncio_api::{Change, Diagnostic, Object};
+use nuncio_api::{Change, Diagnostic, Object, Reading};
 
 /// Reads YAML documents as the file `test.yaml`, namespace `default`.
 ///
@@ -15,9 +15,14 @@ pub fn changes(text: &str) -> Vec<Change> {
 
 /// Like [`changes`], with the name of the file.
 pub fn changes_of(name: &str, text: &str) -> Vec<Change> {
+    changes_with(name, text, &Reading::of_namespace("default"))
+}
+
+/// Like [`changes_of`], read as a gateway of the caller's would.
+pub fn changes_with(name: &str, text: &str, reading: &Reading) -> Vec<Change> {
     let name: Arc<str> = Arc::from(name);
     let mut changes =
-        Manifest::read(&name, text.as_bytes(), Format::Yaml, "default").into_changes(name);
+        Manifest::read(&name, text.as_bytes(), Format::Yaml, reading).into_changes(name);
     changes
         .retain(|change| !matches!(change, Change::Input { findings, .. } if findings.is_empty()));
     changes
@@ -29,8 +34,12 @@ pub fn changes_of(name: &str, text: &str) -> Vec<Change> {
 /// # Panics
 /// Any finding.
 pub fn objects(text: &str) -> Vec<Arc<Object>> {
-    let manifest =
-        Manifest::read(&Arc::from("test.yaml"), text.as_bytes(), Format::Yaml, "default");
+    let manifest = Manifest::read(
+        &Arc::from("test.yaml"),
+        text.as_bytes(),
+        Format::Yaml,
+        &Reading::of_namespace("default"),
+    );
     let good = |item: Item| match item {
         Item::Good { object, findings } if findings.is_empty() => object,
         Item::Good { findings, .. } | Item::Bad { findings, .. } => complain(&findings),

@@ -162,7 +162,8 @@ impl Reading<'_> {
             line: u32::try_from(line).unwrap_or(u32::MAX),
             ..Origin::default()
         };
-        match decode(value.clone(), origin, &self.selection.namespace) {
+        let reading = nuncio_api::Reading::of_namespace(self.selection.namespace.clone());
+        match decode(value.clone(), origin, &reading) {
             Decoded::Foreign => {}
             Decoded::Object { object, findings } => {
                 findings.iter().for_each(|finding| tracing::warn!("{finding}"));

@@ -39,7 +39,7 @@ pub async fn start(settings: Settings, context: &Context) -> anyhow::Result<Boun
     let folder = FolderSettings {
         folder: settings.objects.folder.clone(),
         state: settings.objects.state(),
-        default_namespace: settings.objects.namespace.clone(),
+        reading: settings.objects.scope.reading(&settings.objects.namespace),
     };
     let source = Source::folder(folder, context).await?;
     start_with(settings, context, source, Arc::new(SystemClock)).await

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nuncio_process::{Args, HasArgs};
+use nuncio_source::Scope;
 
 use crate::probe::Gateway;
 
@@ -66,6 +67,9 @@ pub struct Objects {
     /// comma-separated.
     #[arg(long, env = "NUNCIO_CERTIFICATES_ALLOW_NAMESPACES", value_delimiter = ',', value_parser = parse_pair)]
     pub allow_namespaces: Vec<(String, String)>,
+    /// Which objects count.
+    #[command(flatten)]
+    pub scope: Scope,
 }
 
 /// How CAs are spoken to.
@@ -117,6 +121,7 @@ impl Settings {
                 ambassador_id: "default".into(),
                 namespace: "default".into(),
                 allow_namespaces: Vec::new(),
+                scope: Scope::default(),
             },
             acme: Acme {
                 acme_ca_bundle: None,

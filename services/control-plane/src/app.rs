@@ -15,6 +15,7 @@ use crate::diagnostics::{self, Pages};
 use crate::guarded::Guarded;
 use crate::health::{Health, Snapshot};
 use crate::intake::{Intake, Outside};
+use crate::settings::{Idle, idle};
 use crate::{Fleet, Metrics, Objects, Report, Settings};
 
 /// What the service listens on, and its shared state.
@@ -40,7 +41,10 @@ pub async fn start(
     events: mpsc::Receiver<Event>,
 ) -> anyhow::Result<Bound> {
     let gateway = &settings.gateway;
-    let metrics = Metrics::register(context, &gateway.ambassador_id, &gateway.namespace);
+    for Idle { name, why, .. } in idle(|name| std::env::var(name).ok()) {
+        tracing::warn!(variable = name, reason = why, "this variable has no effect");
+    }
+    let metrics = Metrics::register(context, gateway.id(), &gateway.namespace);
     let (fleet, news) = Fleet::new(settings.rules(), metrics.clone());
     let report = Report::new(metrics);
     let objects = Objects::default();
@@ -58,8 +62,10 @@ pub async fn start(
         fleet: fleet.clone(),
         report: report.clone(),
         objects: objects.clone(),
-        ambassador_id: gateway.ambassador_id.clone(),
+        ambassador_id: gateway.id().to_owned(),
         namespace: gateway.namespace.clone(),
+        single_namespace: !gateway.scope.single_namespace.is_empty(),
+        endpoints_enabled: gateway.disable_endpoints.is_empty(),
         envoy_admin: settings.neighbours.envoy_admin,
     };
     let admin =

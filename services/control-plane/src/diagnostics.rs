@@ -33,6 +33,8 @@ pub(crate) struct Pages {
     pub(crate) objects: Objects,
     pub(crate) ambassador_id: String,
     pub(crate) namespace: String,
+    pub(crate) single_namespace: bool,
+    pub(crate) endpoints_enabled: bool,
     pub(crate) envoy_admin: Option<SocketAddr>,
 }
 

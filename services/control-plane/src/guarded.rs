@@ -78,6 +78,7 @@ impl Compile for Compiler {
             changed: self.resources().cloned().collect(),
             removed: Vec::new(),
             report: self.diagnostics().iter().map(|(s, d)| (s.clone(), d.clone())).collect(),
+            statuses: self.statuses().iter().map(|(k, s)| (k.clone(), Some(s.clone()))).collect(),
         }
     }
 
@@ -267,7 +268,7 @@ fn as_broken(change: &Change) -> Option<Change> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use nuncio_api::{Decoded, Origin, decode};
+    use nuncio_api::{Decoded, Origin, Reading, decode};
     use nuncio_compiler::Settings;
     use serde_json::json;
 
@@ -317,7 +318,7 @@ mod tests {
             "metadata": {"name": name},
             "spec": {"hostname": "*", "prefix": prefix, "service": format!("{name}:80")},
         });
-        let decoded = decode(value, Origin::default(), "default");
+        let decoded = decode(value, Origin::default(), &Reading::of_namespace("default"));
         let Decoded::Object { object, findings } = decoded else { panic!("{decoded:?}") };
         Change::Apply { object: Arc::new(object), findings }
     }

@@ -208,6 +208,7 @@ impl Intake {
             self.tell_known_bad(bad);
         }
         self.report.compiled(delta.report, outcome.whole);
+        self.report.wanted(delta.statuses, outcome.whole);
         self.unready = None;
     }
 

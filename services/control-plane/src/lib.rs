@@ -24,6 +24,6 @@ pub use fleet::{Client, Fleet};
 pub use metrics::Metrics;
 pub use nuncio_source::Event;
 pub use objects::Objects;
-pub use report::Report;
-pub use settings::{Gateway, Listen, Neighbours, Order, Settings};
+pub use report::{Report, Told};
+pub use settings::{Gateway, Listen, Neighbours, Order, Settings, Sources, fleet};
 pub use status::write_status;

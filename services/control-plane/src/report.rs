@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nuncio_api::{Diagnostic, ObjectKey, Origin, Severity};
-use nuncio_compiler::{ResourceName, Subject};
+use nuncio_compiler::{ResourceName, Status, Subject};
 use nuncio_xds::nack::Refusal;
 use tokio::sync::watch;
 
@@ -21,6 +21,17 @@ pub struct Report {
     shared: Arc<Shared>,
 }
 
+/// What is to be told of one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Object or file.
+    pub subject: Subject,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The status it is to have beside that.
+    pub status: Option<Status>,
+}
+
 #[derive(Debug)]
 struct Shared {
     findings: Mutex<Findings>,
@@ -32,6 +43,7 @@ struct Shared {
 struct Findings {
     compiled: BTreeMap<Subject, Vec<Diagnostic>>,
     refused: BTreeMap<ResourceName, Refused>,
+    wanted: BTreeMap<ObjectKey, Status>,
     /// Subjects whose diagnostics changed since a sink last looked.
     touched: BTreeSet<Subject>,
 }
@@ -77,16 +89,44 @@ impl Report {
 
     /// Returns the subjects that changed since the last call, with all that is
     /// to be told of each now.
-    pub fn take_changed(&self) -> Vec<(Subject, Vec<Diagnostic>)> {
+    pub fn take_changed(&self) -> Vec<Told> {
         let touched = std::mem::take(&mut self.findings().touched);
         let all = self.all();
+        let wanted = &self.findings().wanted;
         touched
             .into_iter()
-            .map(|subject| {
-                let told = all.get(&subject).cloned().unwrap_or_default();
-                (subject, told)
+            .map(|subject| Told {
+                diagnostics: all.get(&subject).cloned().unwrap_or_default(),
+                status: match &subject {
+                    Subject::Object(key) => wanted.get(key).cloned(),
+                    Subject::Input(_) => None,
+                },
+                subject,
             })
             .collect()
+    }
+
+    /// Takes over which status the compiler wants objects to have; the `whole`
+    /// of it clears all others.
+    pub(crate) fn wanted(&self, statuses: Vec<(ObjectKey, Option<Status>)>, whole: bool) {
+        let mut findings = self.findings();
+        let mut changed: BTreeMap<ObjectKey, Option<Status>> = statuses.into_iter().collect();
+        if whole {
+            for key in findings.wanted.keys() {
+                changed.entry(key.clone()).or_default();
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for (key, status) in changed {
+            findings.touched.insert(Subject::Object(key.clone()));
+            match status {
+                Some(status) => findings.wanted.insert(key, status),
+                None => findings.wanted.remove(&key),
+            };
+        }
+        self.changed(findings);
     }
 
     /// Takes over what the compiler says of subjects; a `whole` report clears

@@ -9,6 +9,12 @@ use nuncio_compiler::Address;
 use nuncio_process::{Args, HasArgs, Hidden, parse_duration};
 use nuncio_xds::Rules;
 
+mod emissary;
+mod gateway;
+
+pub(crate) use emissary::{Idle, idle};
+pub use gateway::{Gateway, fleet};
+
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Everything the service can be told.
@@ -21,6 +27,9 @@ pub struct Settings {
     /// Addresses of this service.
     #[command(flatten)]
     pub listen: Listen,
+    /// Where objects are read from.
+    #[command(flatten)]
+    pub sources: Sources,
     /// Which objects count, and what they mean.
     #[command(flatten)]
     pub gateway: Gateway,
@@ -49,9 +58,9 @@ pub struct Listen {
     pub admin_port: u16,
 }
 
-/// Which objects count, and what they mean.
+/// Where objects and endpoints are read from, and written back to.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Gateway {
+pub struct Sources {
     /// Folder of YAML to read objects from.
     #[arg(long = "config-dir", env = "AMBASSADOR_CONFIG_DIR")]
     pub config_dir: Option<PathBuf>,
@@ -59,49 +68,16 @@ pub struct Gateway {
     /// the objects.
     #[arg(long = "state", env = "NUNCIO_STATE")]
     pub state: Option<PathBuf>,
-    /// Objects for this id, or for `_automatic_`, are used.
-    #[arg(long, env = "AMBASSADOR_ID", default_value = "default")]
-    pub ambassador_id: String,
-    /// Own namespace.
-    #[arg(long, env = "AMBASSADOR_NAMESPACE", default_value = "default")]
-    pub namespace: String,
-    /// Address that Envoy's listeners bind to.
-    #[arg(long, env = "AMBASSADOR_ENVOY_BIND_ADDRESS", default_value_t = ANY)]
-    pub envoy_bind_address: IpAddr,
     /// Folder that `text_format_source` of error responses may name files in;
     /// files elsewhere are not read.
     #[arg(long, env = "NUNCIO_ERROR_PAGES", default_value = "/ambassador")]
     pub error_pages: PathBuf,
-    /// Any value but an empty one: endpoint resolvers are not used.
-    #[arg(
-        long,
-        env = "AMBASSADOR_DISABLE_ENDPOINTS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub disable_endpoints: String,
-    /// Any value but an empty one: one matching label of a selector suffices.
-    #[arg(
-        long,
-        env = "DISABLE_STRICT_LABEL_SELECTORS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub disable_strict_label_selectors: String,
-    /// Folder on the machine of Envoy into which Istio writes a certificate, the
-    /// Secret `istio-certs` of this namespace.
-    #[arg(long, env = "AMBASSADOR_ISTIO_SECRET_DIR")]
-    pub istio_secret_dir: Option<String>,
     /// The Consul that the ACL token is for, as ConsulResolvers write it.
     #[arg(long = "consul-address", env = "CONSUL_HTTP_ADDR")]
     pub consul_address: Option<String>,
     /// ACL token for that Consul; no other one is shown it.
     #[arg(long = "consul-token", env = "CONSUL_HTTP_TOKEN", hide_env_values = true)]
     pub consul_token: Option<Hidden<String>>,
-    /// Accepted for Emissary's sake and without effect: changes are never held
-    /// back that long.
-    #[arg(long, env = "AMBASSADOR_RECONFIG_MAX_DELAY", hide = true)]
-    pub reconfig_max_delay: Option<String>,
 }
 
 /// The services beside this one, as Envoy reaches them.
@@ -145,12 +121,6 @@ impl HasArgs for Settings {
 }
 
 impl Settings {
-    /// Returns `node.cluster` of the Envoys that run this configuration:
-    /// `<AMBASSADOR_ID>-<AMBASSADOR_NAMESPACE>`, as Emissary names it.
-    pub fn fleet(&self) -> String {
-        format!("{}-{}", self.gateway.ambassador_id, self.gateway.namespace)
-    }
-
     pub(crate) fn grpc(&self) -> SocketAddr {
         SocketAddr::new(self.listen.grpc_host, self.listen.grpc_port)
     }
@@ -161,8 +131,8 @@ impl Settings {
 
     pub(crate) fn consul(&self) -> nuncio_source::ConsulSettings {
         nuncio_source::ConsulSettings {
-            token: self.gateway.consul_token.clone(),
-            token_for: self.gateway.consul_address.clone(),
+            token: self.sources.consul_token.clone(),
+            token_for: self.sources.consul_address.clone(),
         }
     }
 
@@ -171,7 +141,6 @@ impl Settings {
     }
 
     pub(crate) fn compiler(&self, admin: SocketAddr) -> nuncio_compiler::Settings {
-        let Gateway { ambassador_id, namespace, envoy_bind_address, .. } = &self.gateway;
         // Envoy goes to the admin port over loopback when it stands beside us.
         let admin = if admin.ip().is_unspecified() {
             SocketAddr::new(Ipv4Addr::LOCALHOST.into(), admin.port())
@@ -179,17 +148,12 @@ impl Settings {
             admin
         };
         nuncio_compiler::Settings {
-            ambassador_id: ambassador_id.clone(),
-            namespace: namespace.clone(),
-            bind_address: *envoy_bind_address,
-            resolve_defined_services: self.gateway.config_dir.is_some(),
-            endpoint_routing: self.gateway.disable_endpoints.is_empty(),
-            strict_label_selectors: self.gateway.disable_strict_label_selectors.is_empty(),
-            istio_secret_dir: self.gateway.istio_secret_dir.clone(),
+            resolve_defined_services: self.sources.config_dir.is_some(),
             auth: self.neighbours.auth.clone(),
             rate_limit: self.neighbours.rate_limit.clone(),
             challenges: self.neighbours.challenges.clone(),
             admin: Some(admin.into()),
+            ..self.gateway.compiler()
         }
     }
 }
@@ -226,7 +190,6 @@ mod tests {
         let settings = Settings::parse_from(["nuncio-control-plane"]);
         assert_eq!(settings.grpc().to_string(), "0.0.0.0:18000");
         assert_eq!(settings.admin().to_string(), "0.0.0.0:8877");
-        assert_eq!(settings.fleet(), "default-default");
         let compiler = settings.compiler(settings.admin());
         assert_eq!(compiler.admin, Some(Address::new("127.0.0.1", 8877)));
         assert!(compiler.endpoint_routing && compiler.strict_label_selectors);

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use nuncio_control_plane::Bootstrap;
 
+use crate::ready::{EMISSARY_PORT, Ready};
 use crate::{output, statsd};
 
 /// Print the bootstrap configuration of an Envoy, as JSON.
@@ -28,8 +29,8 @@ pub(crate) struct Settings {
     node_id: String,
 
     /// Id of the gateway that this Envoy belongs to.
-    #[arg(long, env = "AMBASSADOR_ID", default_value = "default", value_name = "NAME")]
-    ambassador_id: String,
+    #[arg(long, env = "AMBASSADOR_ID", value_name = "NAME")]
+    ambassador_id: Option<String>,
 
     /// Namespace of the gateway.
     #[arg(long, env = "AMBASSADOR_NAMESPACE", default_value = "default", value_name = "NAME")]
@@ -40,9 +41,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "NUNCIO_ENVOY_ADMIN", default_value = "127.0.0.1:8001")]
     envoy_admin: SocketAddr,
 
-    /// Address where Envoy answers `/ready`.
-    #[arg(long, env = "NUNCIO_ENVOY_READY", default_value = "127.0.0.1:8006")]
-    envoy_ready: SocketAddr,
+    #[command(flatten)]
+    ready: Ready,
 
     #[command(flatten)]
     statsd: statsd::Collector,
@@ -53,11 +53,14 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("`{}` is not `host:port`", settings.control_plane))?;
     let bootstrap = Bootstrap {
         node_id: settings.node_id.clone(),
-        cluster: format!("{}-{}", settings.ambassador_id, settings.namespace),
+        cluster: nuncio_control_plane::fleet(
+            settings.ambassador_id.as_deref(),
+            &settings.namespace,
+        ),
         ads_host: host,
         ads_port: port,
         admin: settings.envoy_admin,
-        ready: settings.envoy_ready,
+        ready: settings.ready.address(EMISSARY_PORT),
         statsd: settings.statsd.find()?,
     };
     output::text(&bootstrap.to_json());

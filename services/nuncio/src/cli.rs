@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use nuncio_process::{Args, HasArgs};
 
-use crate::{bootstrap, certgen, check, echo_command, envoy, explain, render, run};
+use crate::{
+    bootstrap, certgen, check, convert, echo_command, envoy, explain, output, render, run,
+};
 
 /// A Kubernetes-native API gateway on Envoy, on one machine.
 #[derive(Debug, Parser)]
@@ -32,6 +34,7 @@ enum Command {
     Check(check::Settings),
     Render(render::Settings),
     Explain(explain::Settings),
+    Convert(convert::Settings),
     Bootstrap(bootstrap::Settings),
     Echo(echo_command::Settings),
     Certgen(certgen::Settings),
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Check(settings) => finish(check::run(&settings)),
         Command::Render(settings) => finish(render::run(&settings)),
         Command::Explain(settings) => finish(explain::run(&settings)),
+        Command::Convert(settings) => finish(convert::run(&settings)),
         Command::Bootstrap(settings) => finish(bootstrap::run(&settings)),
         Command::Echo(settings) => echo_command::run(&args, settings),
         Command::Certgen(settings) => finish(certgen::run(&settings)),
@@ -78,12 +82,7 @@ pub fn main() -> ExitCode {
 /// Ends an offline subcommand.
 fn finish(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
-        complain(&nuncio_process::chain(error.as_ref()));
+        output::complaint(format_args!("nuncio: {}", nuncio_process::chain(error.as_ref())));
         ExitCode::FAILURE
     })
-}
-
-#[allow(clippy::print_stderr, reason = "a command line tool speaks to its user")]
-fn complain(message: &str) {
-    eprintln!("nuncio: {message}");
 }

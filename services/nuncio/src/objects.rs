@@ -1,12 +1,12 @@
 //! The folder of objects and how it is read: flags that `run` shares with the
 //! offline tools, and one reading of the folder for the latter.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nuncio_api::Diagnostic;
+use nuncio_api::{Diagnostic, Reading};
 use nuncio_compiler::{Address, Compiler, Delta, Resource, Settings};
+use nuncio_control_plane::Gateway;
 use nuncio_source::{Files, default_state, load};
 
 use crate::filters;
@@ -23,27 +23,14 @@ pub(crate) struct Objects {
     #[arg(long, env = "NUNCIO_STATE", value_name = "STATE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Heed objects whose `ambassador_id` lists this name.
-    #[arg(long, env = "AMBASSADOR_ID", default_value = "default", value_name = "NAME")]
-    pub(crate) ambassador_id: String,
-
-    /// Namespace of the gateway, and of objects that name none.
-    #[arg(long, env = "AMBASSADOR_NAMESPACE", default_value = "default", value_name = "NAME")]
-    pub(crate) namespace: String,
-
     /// Folder that `text_format_source` of error responses may name files in;
     /// files elsewhere are not read. Default: FOLDER.
     #[arg(long, env = "NUNCIO_ERROR_PAGES", value_name = "PAGES")]
     pub(crate) error_pages: Option<PathBuf>,
 
-    /// Address that Listeners bind to.
-    #[arg(
-        long,
-        env = "AMBASSADOR_ENVOY_BIND_ADDRESS",
-        default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        value_name = "ADDRESS"
-    )]
-    pub(crate) bind_address: IpAddr,
+    /// Which of them count, and what they mean.
+    #[command(flatten)]
+    pub(crate) gateway: Gateway,
 }
 
 /// Ports of our own services where nothing runs: offline tools show the
@@ -64,20 +51,22 @@ impl Objects {
         self.error_pages.as_deref().unwrap_or(&self.folder)
     }
 
+    /// Returns how the folder is to be read.
+    pub(crate) fn reading(&self) -> Reading {
+        self.gateway.scope.reading(&self.gateway.namespace)
+    }
+
     /// Returns compiler settings for a gateway whose services listen on their
     /// default ports.
     pub(crate) fn offline_settings(&self) -> Settings {
         let local = |port| Some(Address::new("127.0.0.1", port));
         Settings {
-            ambassador_id: self.ambassador_id.clone(),
-            namespace: self.namespace.clone(),
-            bind_address: self.bind_address,
             resolve_defined_services: true,
             auth: local(OFFLINE_AUTH),
             rate_limit: local(OFFLINE_RATE_LIMIT),
             challenges: local(OFFLINE_CHALLENGES),
             admin: local(OFFLINE_ADMIN),
-            ..Settings::default()
+            ..self.gateway.compiler()
         }
     }
 
@@ -87,14 +76,15 @@ impl Objects {
     ///
     /// When the folder cannot be read at all.
     pub(crate) fn compile(&self) -> anyhow::Result<Compiled> {
-        let mut changes = load(&self.folder, &self.namespace)?;
+        let reading = self.reading();
+        let mut changes = load(&self.folder, &reading)?;
         // Certificates that a running gateway has written count too.
         let secrets = self.state().join("secrets");
         if secrets.is_dir() {
-            changes.extend(load(&secrets, &self.namespace)?);
+            changes.extend(load(&secrets, &Reading::of_namespace(reading.default_namespace))?);
         }
         Files::below(self.error_pages()).follow(&mut changes);
-        let filters = filters::findings(&changes, &self.ambassador_id);
+        let filters = filters::findings(&changes, self.gateway.id());
         let mut compiler = Compiler::new(self.offline_settings());
         Ok(Compiled { delta: compiler.apply(changes), filters })
     }

@@ -1,4 +1,4 @@
-//! Standard output of a command line tool.
+//! Standard output and standard error of a command line tool.
 
 use std::io::{self, Write as _};
 
@@ -13,4 +13,9 @@ pub(crate) fn line(text: impl std::fmt::Display) {
 pub(crate) fn text(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes one line to standard error.
+pub(crate) fn complaint(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::demo::Demo;
 use crate::envoy::{Admin, Options, Search, Supervisor};
 use crate::objects::Objects;
+use crate::ready::Ready;
 use crate::{output, statsd};
 use services::Services;
 
@@ -48,9 +49,12 @@ pub(crate) struct Settings {
     #[arg(long, env = "NUNCIO_ENVOY_ADMIN", default_value = "127.0.0.1:8001")]
     envoy_admin: SocketAddr,
 
-    /// Address where Envoy answers `/ready`; port 0 takes a free one.
-    #[arg(long, env = "NUNCIO_ENVOY_READY", default_value = "127.0.0.1:0")]
-    envoy_ready: SocketAddr,
+    #[command(flatten)]
+    ready: Ready,
+
+    /// Seconds that connections of a replaced or removed listener may last.
+    #[arg(long, env = "AMBASSADOR_DRAIN_TIME", default_value_t = 600, value_name = "SECONDS")]
+    drain_time: u32,
 
     /// Worker threads of Envoy. Default: one per hardware thread.
     #[arg(long, env = "ENVOY_CONCURRENCY", value_name = "NUMBER")]
@@ -106,16 +110,17 @@ async fn start(
     let taken = ports::choose([
         ("--ads-address", settings.ads_address),
         ("--envoy-admin", settings.envoy_admin),
-        ("--envoy-ready", settings.envoy_ready),
+        ("--envoy-ready", settings.ready.address(0)),
     ])?;
-    [settings.ads_address, settings.envoy_admin, settings.envoy_ready] = taken;
-    let drain_time = grace.mul_f64(ENVOY_SHARE);
-    let services = Services::new(context, grace.saturating_sub(drain_time));
+    [settings.ads_address, settings.envoy_admin, _] = taken;
+    settings.ready = Ready::at(taken[2]);
+    let stop_time = grace.mul_f64(ENVOY_SHARE);
+    let services = Services::new(context, grace.saturating_sub(stop_time));
     let source = Source::folder(
         FolderSettings {
             folder: settings.objects.folder.clone(),
             state: state.clone(),
-            default_namespace: settings.objects.namespace.clone(),
+            reading: settings.objects.reading(),
         },
         services.context(),
     )
@@ -142,7 +147,8 @@ async fn start(
         bootstrap: bootstrap(&settings, statsd).to_json(),
         log_level: settings.envoy_log.clone(),
         concurrency: settings.envoy_concurrency,
-        drain_time,
+        drain_time: Duration::from_secs(settings.drain_time.into()),
+        stop_time,
     };
     let (supervisor, envoy) = Supervisor::new(options);
     let (drain, stopped) = (context.drain.clone(), services.envoy_runs());
@@ -169,11 +175,11 @@ fn bootstrap(settings: &Settings, statsd: Option<Statsd>) -> Bootstrap {
     let objects = &settings.objects;
     Bootstrap {
         node_id: "nuncio-run".into(),
-        cluster: format!("{}-{}", objects.ambassador_id, objects.namespace),
+        cluster: objects.gateway.fleet(),
         ads_host: settings.ads_address.ip().to_string(),
         ads_port: settings.ads_address.port(),
         admin: settings.envoy_admin,
-        ready: settings.envoy_ready,
+        ready: settings.ready.address(0),
         statsd,
     }
 }

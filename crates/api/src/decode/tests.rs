@@ -14,7 +14,7 @@ fn object(kind: &str, spec: impl Into<Value>) -> Value {
 }
 
 fn accept(value: Value) -> (Object, Vec<Diagnostic>) {
-    match decode(value, Origin::default(), "default") {
+    match decode(value, Origin::default(), &Reading::of_namespace("default")) {
         Decoded::Object { object, findings } => (object, findings),
         other => panic!("expected an object, got {other:?}"),
     }
@@ -27,7 +27,7 @@ fn accept_mapping(spec: Value) -> (Mapping, Vec<Diagnostic>) {
 }
 
 fn refuse(value: Value) -> Vec<Diagnostic> {
-    match decode(value, Origin::default(), "default") {
+    match decode(value, Origin::default(), &Reading::of_namespace("default")) {
         Decoded::Broken { findings, .. } => findings,
         other => panic!("expected a broken object, got {other:?}"),
     }
@@ -263,7 +263,11 @@ fn kinds_of_others_are_foreign_and_unknown_kinds_of_ours_are_errors() {
         ("", "Kustomization"),
     ] {
         let value = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}});
-        assert_eq!(decode(value, Origin::default(), "default"), Decoded::Foreign, "{kind}");
+        assert_eq!(
+            decode(value, Origin::default(), &Reading::of_namespace("default")),
+            Decoded::Foreign,
+            "{kind}"
+        );
     }
     let findings = refuse(json!({
         "apiVersion": "getambassador.io/v3alpha1", "kind": "Maping", "metadata": {"name": "x"},
@@ -434,8 +438,8 @@ proptest! {
         if named {
             value["metadata"] = json!({"name": "ambassador"});
         }
-        let first = decode(value.clone(), Origin::default(), "default");
-        prop_assert_eq!(&first, &decode(value, Origin::default(), "default"));
+        let first = decode(value.clone(), Origin::default(), &Reading::of_namespace("default"));
+        prop_assert_eq!(&first, &decode(value, Origin::default(), &Reading::of_namespace("default")));
         if let Decoded::Broken { findings, .. } = first {
             prop_assert!(findings.iter().any(|finding| finding.severity == Severity::Error));
         }

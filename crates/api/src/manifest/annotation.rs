@@ -6,7 +6,7 @@ use super::BAD_ANNOTATION;
 use super::document::Unreadable;
 use super::yaml;
 use crate::{
-    Carrier, Decoded, Diagnostic, Kind, Meta, Object, ObjectKey, Origin, Severity, decode,
+    Carrier, Decoded, Diagnostic, Kind, Meta, Object, ObjectKey, Origin, Reading, Severity, decode,
 };
 
 /// The annotation of Services and Ingresses that holds objects as YAML.
@@ -17,7 +17,7 @@ pub const CONFIG_ANNOTATION: &str = "getambassador.io/config";
 ///
 /// Each object's origin carries its carrier. The second list says what is
 /// wrong with the annotation itself.
-pub fn expand(carrier: &Object) -> (Vec<Decoded>, Vec<Diagnostic>) {
+pub fn expand(carrier: &Object, reading: &Reading) -> (Vec<Decoded>, Vec<Diagnostic>) {
     let Some(text) = carrier
         .meta
         .annotations
@@ -35,7 +35,7 @@ pub fn expand(carrier: &Object) -> (Vec<Decoded>, Vec<Diagnostic>) {
         .into_iter()
         .map(|document| {
             let origin = Origin { carrier: Some(document.carrier), ..carrier.origin.clone() };
-            decode(document.value, origin, &carrier.meta.namespace)
+            decode(document.value, origin, reading)
         })
         .collect();
     (decoded, findings)
@@ -106,13 +106,12 @@ fn nested(value: Value, carrier: &Meta) -> Value {
         ("metadata_labels", "labels"),
     ] {
         if let Some(value) = root.remove(flat) {
-            metadata.entry(name).or_insert(value);
+            metadata.insert(name.to_owned(), value);
         }
     }
     let missing = |metadata: &Map<String, Value>, key: &str| match metadata.get(key) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.is_empty(),
-        Some(Value::Object(map)) => map.is_empty(),
         Some(_) => false,
     };
     if missing(&metadata, "namespace") {
@@ -136,7 +135,7 @@ fn nested(value: Value, carrier: &Meta) -> Value {
         }
     }
     for (key, value) in root {
-        spec.entry(key).or_insert(value);
+        spec.insert(key, value);
     }
     out.insert("metadata".to_owned(), Value::Object(metadata));
     out.entry("spec").or_insert(Value::Object(spec));

@@ -2,10 +2,15 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{Kind, Spec};
+use crate::{Environment, Kind, Selection, Spec, Variables};
 
 fn yaml(text: &str) -> Manifest {
-    Manifest::read(&Arc::from("a.yaml"), text.as_bytes(), Format::Yaml, "default")
+    Manifest::read(
+        &Arc::from("a.yaml"),
+        text.as_bytes(),
+        Format::Yaml,
+        &Reading::of_namespace("default"),
+    )
 }
 
 fn good(manifest: &Manifest) -> Vec<String> {
@@ -130,6 +135,84 @@ fn a_broken_annotation_spares_its_carrier_and_the_rest() {
 }
 
 #[test]
+fn what_is_flat_in_an_annotation_wins_and_labels_of_its_own_are_all_it_has() {
+    let manifest = yaml(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  labels: {app: q}\n  annotations:\n    \
+         getambassador.io/config: |\n      apiVersion: ambassador/v0\n      kind: Mapping\n      \
+         name: flat\n      metadata: {name: nested, labels: {}}\n      prefix: /flat/\n      \
+         spec: {prefix: /nested/}\n      service: s\n      generation: 7\n",
+    );
+    assert_eq!(
+        good(&manifest),
+        ["Service default/s @1 s.default.1", "Mapping default/flat @8 s.default.1"]
+    );
+    let Item::Good { object, findings } = &manifest.items[1] else { panic!("expected flat") };
+    assert_eq!((findings.len(), object.meta.labels.len(), object.meta.generation), (0, 0, 7));
+    let Spec::Mapping(mapping) = &object.spec else { panic!("expected a Mapping") };
+    assert_eq!(mapping.prefix, "/flat/");
+}
+
+#[test]
+fn objects_that_are_not_selected_are_not_there_and_carry_nothing() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n    \
+         getambassador.io/config: |\n      {apiVersion: ambassador/v2, kind: Host, name: h}\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: {name: t, labels: {app: a}}\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: {name: u, namespace: other, labels: {app: a}}\n---\n\
+         apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: i, labels: {app: a}}\n";
+    let read = |selection: Selection| {
+        let reading = Reading { selection, ..Reading::of_namespace("default") };
+        let manifest =
+            Manifest::read(&Arc::from("a.yaml"), text.as_bytes(), Format::Yaml, &reading);
+        assert!(manifest.findings.is_empty());
+        manifest.items.iter().map(|item| item.key().to_string()).collect::<Vec<_>>()
+    };
+    let labelled = Selection { labels: "app=a".parse().unwrap(), ..Selection::default() };
+    assert_eq!(read(labelled), ["Secret default/t", "Secret other/u", "IngressClass i"]);
+    let own = Selection { namespace: Some("default".into()), ..Selection::default() };
+    assert_eq!(read(own), ["Service default/s", "Host default/h", "Secret default/t"]);
+    let named = Selection { fields: "metadata.name!=t".parse().unwrap(), ..Selection::default() };
+    assert_eq!(
+        read(named),
+        ["Service default/s", "Host default/h", "Secret other/u", "IngressClass i"]
+    );
+}
+
+#[test]
+fn variables_are_replaced_everywhere_but_in_secrets() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n    \
+         getambassador.io/config: |\n      {apiVersion: ambassador/v2, kind: Host, name: $NAME, hostname: '${NAME}.$REDIS_URL'}\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: {name: t-$NAME}\nstringData: {key: $NAME}\n---\n\
+         apiVersion: getambassador.io/v3alpha1\nkind: ConsulResolver\nmetadata: {name: c}\n\
+         spec: {address: '$NAME$ABSENT:8500', datacenter: $ABSENT}\n";
+    let variables = [("NAME", "x: {"), ("REDIS_URL", "hush")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = Environment::new(variables, &Variables::All);
+    let reading = Reading { environment, ..Reading::of_namespace("default") };
+    let manifest = Manifest::read(&Arc::from("a.yaml"), text.as_bytes(), Format::Yaml, &reading);
+    let keys: Vec<_> = manifest.items.iter().map(|item| item.key().to_string()).collect();
+    assert_eq!(
+        keys,
+        [
+            "Service default/s",
+            "Host default/x: {",
+            "Secret default/t-x: {",
+            "ConsulResolver default/c"
+        ]
+    );
+    let Item::Good { object, findings } = &manifest.items[1] else { panic!("expected the Host") };
+    let Spec::Host(host) = &object.spec else { panic!("expected a Host") };
+    assert_eq!(host.hostname.as_deref(), Some("x: {.$REDIS_URL"));
+    assert_eq!((findings.len(), findings[0].code), (1, crate::WITHHELD_VARIABLE));
+    let Item::Good { object, .. } = &manifest.items[2] else { panic!("expected the Secret") };
+    let Spec::Secret(secret) = &object.spec else { panic!("expected a Secret") };
+    assert_eq!(secret.bytes("key"), Some(&b"$NAME"[..]));
+    let Item::Good { object, .. } = &manifest.items[3] else { panic!("expected the resolver") };
+    let Spec::ConsulResolver(resolver) = &object.spec else { panic!("expected a resolver") };
+    assert_eq!(resolver.address.as_deref(), Some("x: {:8500"));
+    assert_eq!(resolver.datacenter.as_deref(), Some("$ABSENT"));
+}
+
+#[test]
 fn anchors_merge_keys_tags_and_quotes_mean_what_they_mean_in_kubernetes() {
     let manifest = yaml(
         "base: &base {a: 1, b: &b [x, yes]}\nuse:\n  <<: *base\n  a: 2\n  c: *b\n  quoted: \"yes\"\n  \
@@ -195,7 +278,12 @@ fn deep_nesting_is_refused() {
         assert!(matches!(manifest.findings[0].code, SYNTAX | TOO_LARGE));
     }
     let json = "[".repeat(100_000);
-    let manifest = Manifest::read(&Arc::from("a.json"), json.as_bytes(), Format::Json, "d");
+    let manifest = Manifest::read(
+        &Arc::from("a.json"),
+        json.as_bytes(),
+        Format::Json,
+        &Reading::of_namespace("d"),
+    );
     assert!(manifest.partial);
 }
 
@@ -204,7 +292,12 @@ fn json_files_hold_one_or_several_objects() {
     let text = "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\n\"metadata\":{\"name\":\"a\\ud83d\\ude00\"}}\n\n\
                 {\"apiVersion\":\"v1\",\"kind\":\"NamespaceList\",\"items\":[{\"apiVersion\":\"v1\",\
                 \"kind\":\"Namespace\",\"metadata\":{\"name\":\"b\"}}]}\n{\"x\": \n oops}";
-    let manifest = Manifest::read(&Arc::from("a.json"), text.as_bytes(), Format::Json, "default");
+    let manifest = Manifest::read(
+        &Arc::from("a.json"),
+        text.as_bytes(),
+        Format::Json,
+        &Reading::of_namespace("default"),
+    );
     assert_eq!(good(&manifest), ["Namespace a😀 @1 a😀..1", "Namespace b @4 b..1"]);
     assert_eq!(manifest.findings[0].origin.line, 6);
     assert!(manifest.partial);
@@ -212,8 +305,12 @@ fn json_files_hold_one_or_several_objects() {
 
 #[test]
 fn text_that_is_not_utf_8_is_told_with_its_line() {
-    let manifest =
-        Manifest::read(&Arc::from("a.yaml"), b"a: 1\nb: \xff\n", Format::Yaml, "default");
+    let manifest = Manifest::read(
+        &Arc::from("a.yaml"),
+        b"a: 1\nb: \xff\n",
+        Format::Yaml,
+        &Reading::of_namespace("default"),
+    );
     assert_eq!(
         lines(&manifest.findings)[0].split(';').next(),
         Some("a.yaml:2: error: the text is not UTF-8")
@@ -302,7 +399,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for format in [Format::Yaml, Format::Json] {
-            let manifest = Manifest::read(&Arc::from("f"), &bytes, format, "d");
+            let manifest = Manifest::read(&Arc::from("f"), &bytes, format, &Reading::of_namespace("d"));
             prop_assert_eq!(manifest.partial, manifest.findings.iter().any(
                 |finding| matches!(finding.code, SYNTAX | TOO_LARGE)));
         }

@@ -30,6 +30,7 @@ fn convert_list(specifiers: &mut Value) {
             Value::Object(map) if map.len() == 1 => {
                 map.iter().next().and_then(|(key, value)| from_pair(key, value))
             }
+            Value::Object(map) => from_kept(map),
             _ => None,
         };
         if let Some(converted) = converted {
@@ -64,6 +65,12 @@ fn from_pair(key: &str, value: &Value) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// Returns a generic key whose own key version v2 keeps for the current one.
+fn from_kept(map: &Map<String, Value>) -> Option<Value> {
+    let (value, key) = (map.get("generic_key")?.as_str()?, map.get("v3Key")?);
+    Some(json!({"generic_key": {"key": key, "value": value}}))
 }
 
 fn keyed(key: &str, value: Value) -> Value {

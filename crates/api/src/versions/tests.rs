@@ -23,8 +23,16 @@ fn older_mappings_become_current_ones() {
                    "query_parameters": {}, "regex_query_parameters": {"q": ".*"}}),
         ),
         (
-            json!({"host": "a", "tls": true, "service": "http://s:1"}),
+            json!({"host": "a", "headers": {"x": false, "y": "1"}}),
+            json!({"hostname": "a", "headers": {"y": "1"}}),
+        ),
+        (
+            json!({"host": "a", "tls": true, "service": "Http://s:1"}),
             json!({"hostname": "a", "service": "https://s:1"}),
+        ),
+        (
+            json!({"host": "a", "tls": true, "service": "HTTPS://s"}),
+            json!({"hostname": "a", "service": "https://s"}),
         ),
         (
             json!({"host": "a", "tls": "context", "service": "s"}),
@@ -50,6 +58,7 @@ fn older_mappings_become_current_ones() {
 fn label_shorthand_becomes_typed() {
     let spec = json!({"host": "a", "labels": {"d": [{"g": [
         "remote_address", "blue", {"generic_key": "red"}, {"generic_key": {"value": "red"}},
+        {"generic_key": "red", "v3Key": "colour"},
         {"user": {"header": "x-user", "omit_if_not_present": true}},
         {"request_headers": {"key": "k", "header_name": "h"}},
     ]}]}});
@@ -60,6 +69,7 @@ fn label_shorthand_becomes_typed() {
             {"generic_key": {"value": "blue"}},
             {"generic_key": {"value": "red"}},
             {"generic_key": {"value": "red"}},
+            {"generic_key": {"key": "colour", "value": "red"}},
             {"request_headers": {"key": "user", "header_name": "x-user", "omit_if_not_present": true}},
             {"request_headers": {"key": "k", "header_name": "h"}},
         ]}]})

@@ -117,6 +117,8 @@ impl Clusters {
                 } else {
                     names::published_cluster(&names::variant_cluster(&full, options)).into()
                 };
+                let scene = self.scene.iter().filter(|(shared, ..)| *shared == name);
+                sources.extend(scene.map(|(.., user)| user.clone()));
                 sources.sort();
                 sources.dedup();
                 if !before.contains_key(&options) {
@@ -157,10 +159,17 @@ impl Clusters {
             if !entry.published.contains_key(options) {
                 self.drop_eds(cluster);
             }
-            let kept = entry.published.values().any(|(other, _)| other == name)
-                || self.scene.iter().any(|(other, ..)| other == name);
-            if !kept {
-                published.remove(&ResourceName::new(TypeUrl::Cluster, name.clone()));
+            if entry.published.values().any(|(other, _)| other == name) {
+                continue;
+            }
+            let resource = ResourceName::new(TypeUrl::Cluster, name.clone());
+            match self.scene.iter().find(|(other, ..)| other == name) {
+                // From now on it is the scene's alone.
+                Some((_, target, user)) => {
+                    let bytes = envoy::cluster::encode(name, &target.cluster);
+                    published.set(resource, bytes, vec![user.clone()]);
+                }
+                None => published.remove(&resource),
             }
         }
     }

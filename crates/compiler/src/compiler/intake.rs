@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use nuncio_api::core::LoadBalancerStatus;
 use nuncio_api::{Change, Diagnostic, Kind, Meta, Object, ObjectKey, Severity, Spec};
 
 use super::reports::Pass;
-use super::{Compiler, Dirty, Subject};
+use super::{Compiler, Dirty, Status, Subject};
 use crate::ir::check;
 use crate::ir::endpoints::service_of;
 use crate::ir::expand;
@@ -57,15 +58,11 @@ impl Compiler {
             self.mark_broken(key, false, dirty);
             return;
         }
-        let mut object = object;
         let own = check::check(&Item::own(object.clone()));
         // Whoever applies an object has judged its text usable, whatever was
         // found in parts of it; what counts here is what the rules say.
-        let mut unusable = check::is_unusable(&own);
-        if unusable && let Some(repaired) = repair::without_faults(&object, &own) {
-            object = Arc::new(repaired);
-            unusable = check::is_unusable(&check::check(&Item::own(object.clone())));
-        }
+        // A Module is many settings, of which the good ones are in force.
+        let unusable = check::is_unusable(&own) && repair::usable(&object).is_none();
         findings.extend(own);
         if unusable && self.is_better_than_nothing(&object) {
             self.take_closed(object, findings, dirty);
@@ -181,13 +178,18 @@ impl Compiler {
                 dirty.secrets.insert(name);
             }
             Kind::ConfigMap | Kind::Namespace | Kind::DevPortal => {}
-            kind => self.put_item(kind, &key, object.clone(), dirty),
+            _ => {
+                dirty.ingress |= expand::INPUTS.contains(&key.kind);
+                self.entries.entry(key.clone()).or_default().good.clone_from(&object);
+                self.enact(&key, object, dirty);
+                return;
+            }
         }
         dirty.ingress |= expand::INPUTS.contains(&key.kind);
         self.entries.entry(key).or_default().good = object;
     }
 
-    fn put_item(
+    pub(super) fn put_item(
         &mut self,
         kind: Kind,
         key: &ObjectKey,
@@ -196,8 +198,15 @@ impl Compiler {
     ) {
         let id =
             ItemId { order: key.resource_key().into(), source: Arc::new(key.clone()), index: 0 };
-        let item = object.map(|object| Item { id: id.clone(), object });
+        let sound = |object| match kind {
+            Kind::Module => repair::usable(&object).unwrap_or(object),
+            _ => object,
+        };
+        let item = object.map(|object| Item { id: id.clone(), object: sound(object) });
         if kind == Kind::Mapping {
+            if self.settings.mapping_status {
+                self.statuses.set(key, item.as_ref().map(|_| Status::Running));
+            }
             // The first of these brings a filter along, the last one takes it away.
             let had_any = !self.error_responses.is_empty();
             if item.as_ref().is_some_and(has_error_responses) {
@@ -220,22 +229,46 @@ impl Compiler {
         dirty.limits |= kind == Kind::RateLimit;
     }
 
+    /// Returns where the gateway's own Service is reached.
+    fn own_service(&self) -> Option<LoadBalancerStatus> {
+        let namespace = &self.settings.namespace;
+        let start = ObjectKey::new(Kind::Service, namespace, "");
+        let services = self
+            .entries
+            .range(start..)
+            .take_while(|(key, _)| key.kind == Kind::Service && key.namespace == *namespace);
+        let own = services.filter_map(|(_, entry)| {
+            let object = entry.good.as_ref()?;
+            match &object.spec {
+                Spec::Service(service) if expand::is_own(&object.meta, service, &self.settings) => {
+                    Some(&service.status.load_balancer)
+                }
+                _ => None,
+            }
+        });
+        own.last().filter(|status| !status.ingress.is_empty()).cloned()
+    }
+
     /// Turns Ingresses into Mappings and Hosts anew, and marks what differs.
     pub(super) fn expand(&mut self, dirty: &mut Dirty) {
         let none = std::collections::BTreeMap::new();
         let classes = self.items.get(&Kind::IngressClass).unwrap_or(&none);
         let mut derived = std::collections::BTreeMap::new();
+        let mut ours = std::collections::BTreeSet::new();
         let mut findings = Vec::new();
         for item in self.items.get(&Kind::Ingress).into_iter().flat_map(|items| items.values()) {
             let Spec::Ingress(ingress) = &item.object.spec else { continue };
             if !expand::is_ours(item, ingress, classes, &self.settings) {
                 continue;
             }
+            ours.insert((*item.id.source).clone());
             let expansion = expand::ingress(item, ingress, &self.services);
             findings.extend(expansion.findings);
             derived.extend(expansion.items.into_iter().map(|item| (item.id.clone(), item)));
         }
         self.reports.replace(Pass::Ingress, findings);
+        let addresses = self.own_service().map(Status::LoadBalancer);
+        self.statuses.set_ingresses(addresses.as_ref(), &ours);
         let ids: std::collections::BTreeSet<ItemId> =
             self.derived.keys().chain(derived.keys()).cloned().collect();
         for id in ids {

@@ -11,6 +11,7 @@ use crate::ir::item::ItemId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pass {
     Decode,
+    Namesakes,
     Ingress,
     Scene,
     Mapping,

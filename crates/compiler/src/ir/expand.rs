@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use nuncio_api as api;
-use nuncio_api::core::{Ingress, IngressBackend, PortRef};
-use nuncio_api::{Diagnostic, Kind, Meta, Object, Spec};
+use nuncio_api::core::{Ingress, IngressBackend, IngressClass, PortRef, Service};
+use nuncio_api::{Diagnostic, Kind, Meta, Object, Severity, Spec};
 
+use super::check;
 use super::endpoints::Services;
 use super::item::{Item, ItemId};
 use crate::Settings;
 
-pub(crate) const CONTROLLER: &str = "getambassador.io/ingress-controller";
+const CONTROLLER: &str = "getambassador.io/ingress-controller";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const ID_ANNOTATION: &str = "getambassador.io/ambassador-id";
 /// Restores Emissary's stripping of Ingress paths when it says `true`.
 const STRIP_ANNOTATION: &str = "getambassador.io/ingress-strip-path";
 const TLS_LABEL: &str = "a10r-k8s-ingress";
+const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 
 /// What an Ingress stands for.
 #[derive(Debug, Default, PartialEq)]
@@ -44,10 +46,26 @@ pub(crate) fn is_ours(
     }
     let Some(name) = &ingress.ingress_class_name else { return false };
     classes.values().any(|class| {
-        let ours = matches!(&class.object.spec,
-            Spec::IngressClass(spec) if spec.controller.as_deref() == Some(CONTROLLER));
+        let ours = matches!(&class.object.spec, Spec::IngressClass(spec) if is_controller(spec));
         class.name() == name && ours && id_matches(class.meta())
     })
+}
+
+/// Returns whether a class is for gateways of this kind.
+pub(crate) fn is_controller(class: &IngressClass) -> bool {
+    class.controller.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(CONTROLLER))
+}
+
+/// Returns whether a Service is the one that leads to this gateway: its label
+/// says so, and its selector takes the gateway's pod.
+pub(crate) fn is_own(meta: &Meta, service: &Service, settings: &Settings) -> bool {
+    let labelled = meta
+        .labels
+        .get(COMPONENT_LABEL)
+        .is_some_and(|component| component.eq_ignore_ascii_case("ambassador-service"));
+    let selector = &service.spec.selector;
+    let takes = |(key, value)| settings.pod_labels.get(key) == Some(value);
+    labelled && !service.spec.ports.is_empty() && !selector.is_empty() && selector.iter().all(takes)
 }
 
 /// Turns one Ingress into Mappings and Hosts.
@@ -63,8 +81,9 @@ pub(crate) fn ingress(item: &Item, ingress: &Ingress, services: &Services) -> Ex
     for (r, rule) in ingress.rules.iter().enumerate() {
         let paths = rule.http.as_ref().map(|http| http.paths.as_slice()).unwrap_or_default();
         for (p, path) in paths.iter().enumerate() {
-            let field = format!("spec.rules[{r}].http.paths[{p}].backend");
-            let Some(service) = maker.service(&path.backend, &field) else { continue };
+            let field = format!("spec.rules[{r}].http.paths[{p}]");
+            let backend = format!("{field}.backend");
+            let Some(service) = maker.service(&path.backend, &backend) else { continue };
             let exact = path.path_type.as_deref() == Some("Exact");
             let mut spec = api::Mapping {
                 prefix: path.path.clone().unwrap_or_else(|| "/".to_owned()),
@@ -77,7 +96,7 @@ pub(crate) fn ingress(item: &Item, ingress: &Ingress, services: &Services) -> Ex
             };
             host(rule.host.as_deref(), has_tls, &mut spec);
             let name = format!("{}-{r}-{p}", item.name());
-            maker.push(name, labels.clone(), Spec::Mapping(Box::new(spec)));
+            maker.push(name, labels.clone(), Spec::Mapping(Box::new(spec)), &field);
         }
     }
     if let Some(backend) = &ingress.default_backend
@@ -91,7 +110,7 @@ pub(crate) fn ingress(item: &Item, ingress: &Ingress, services: &Services) -> Ex
             ..Default::default()
         };
         let name = format!("{}-default-backend", item.name());
-        maker.push(name, labels.clone(), Spec::Mapping(Box::new(spec)));
+        maker.push(name, labels, Spec::Mapping(Box::new(spec)), "spec.defaultBackend");
     }
     for (i, tls) in ingress.tls.iter().enumerate() {
         let Some(secret) = &tls.secret_name else { continue };
@@ -100,7 +119,8 @@ pub(crate) fn ingress(item: &Item, ingress: &Ingress, services: &Services) -> Ex
         for (j, hostname) in hosts.iter().enumerate() {
             let spec = tls_host(hostname, secret, &tls_label);
             let name = format!("{}-{i}-{j}", item.name());
-            maker.push(name, BTreeMap::new(), Spec::Host(Box::new(spec)));
+            let (labels, field) = (item.meta().labels.clone(), format!("spec.tls[{i}].hosts[{j}]"));
+            maker.push(name, labels, Spec::Host(Box::new(spec)), &field);
         }
     }
     maker.out
@@ -111,7 +131,7 @@ fn host(rule: Option<&str>, has_tls: bool, spec: &mut api::Mapping) {
     match rule {
         Some(name) => match name.strip_prefix("*.") {
             Some(tail) => {
-                let tail = regex::escape(tail);
+                let tail = tail.replace('.', r"\.");
                 spec.host = Some(format!(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.{tail}$"));
                 spec.host_regex = Some(true);
             }
@@ -148,7 +168,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn push(&mut self, name: String, labels: BTreeMap<String, String>, spec: Spec) {
+    /// Adds an object made of the part at `field`, unless it cannot be used.
+    fn push(&mut self, name: String, labels: BTreeMap<String, String>, spec: Spec, field: &str) {
         let meta = Meta {
             name,
             namespace: self.item.namespace().to_owned(),
@@ -157,7 +178,18 @@ impl Maker<'_> {
         };
         let object = Object { meta, origin: self.item.object.origin.clone(), spec };
         self.next += 1;
-        self.out.items.push(Item::derived(self.item, self.next, object));
+        let item = Item::derived(self.item, self.next, object);
+        let findings = check::check(&item);
+        if !check::is_unusable(&findings) {
+            self.out.items.push(item);
+            return;
+        }
+        // Its fields are not what the user wrote.
+        let errors = findings.into_iter().filter(|finding| finding.severity == Severity::Error);
+        self.out.findings.extend(errors.map(|finding| {
+            let message = format!("{}: {}", finding.field, finding.message);
+            Diagnostic { field: field.to_owned(), message, ..finding }
+        }));
     }
 
     fn service(&mut self, backend: &IngressBackend, field: &str) -> Option<String> {

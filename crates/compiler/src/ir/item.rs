@@ -34,9 +34,11 @@ impl Item {
         Self { id, object }
     }
 
-    /// An object made of another one.
+    /// The `index`th object made of another one; it is processed under its own
+    /// name.
     pub(crate) fn derived(of: &Self, index: u32, object: Object) -> Self {
-        let id = ItemId { index, ..of.id.clone() };
+        let order = format!("{}.{}.{index}", object.meta.name, object.meta.namespace).into();
+        let id = ItemId { order, source: of.id.source.clone(), index };
         Self { id, object: Arc::new(object) }
     }
 

@@ -271,29 +271,22 @@ fn selectors(hosts: &[Host]) -> Vec<BTreeMap<String, String>> {
     hosts.into_iter().filter_map(|host| host.selector.clone()).collect()
 }
 
-/// The `ambassador` Module in effect, with its bodies of error answers: the
-/// first of that name.
+/// The `ambassador` Module, with its bodies of error answers; of several only
+/// one gets here.
 fn module(input: &Input<'_>, notes: &mut Notes) -> (api::AmbassadorModule, ErrorResponses) {
-    let mut found: Option<(api::AmbassadorModule, ErrorResponses)> = None;
-    for item in input.of(Kind::Module) {
-        let Spec::Module(module) = &item.object.spec else { continue };
-        match &module.config {
-            api::ModuleConfig::Ambassador(config) if found.is_none() => {
-                let (field, given) =
-                    ("spec.config.error_response_overrides", &config.error_response_overrides);
-                let findings = &mut notes.findings;
-                let rules = error_response::read(item, field, given, input.files, findings);
-                found = Some(((**config).clone(), rules));
-            }
-            api::ModuleConfig::Ambassador(_) => notes.findings.push(item.error(
-                "duplicate-module",
-                "",
-                "another Module `ambassador` is in effect",
-                "keep one of them",
-            )),
-            _ => {}
-        }
-    }
+    let found = input.of(Kind::Module).find_map(|item| match &item.object.spec {
+        Spec::Module(module) => match &module.config {
+            api::ModuleConfig::Ambassador(config) => Some((item, (**config).clone())),
+            _ => None,
+        },
+        _ => None,
+    });
+    let found = found.map(|(item, config)| {
+        let (field, given) =
+            ("spec.config.error_response_overrides", &config.error_response_overrides);
+        let rules = error_response::read(item, field, given, input.files, &mut notes.findings);
+        (config, rules)
+    });
     found.unwrap_or_default()
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use nuncio_api::{Change, Diagnostic, Object, ObjectKey, Origin, Severity};
+use nuncio_api::{Carrier, Change, Diagnostic, Kind, Object, ObjectKey, Origin, Severity};
 use nuncio_compiler::{Address, Compiler, Settings};
 use nuncio_testing::manifests;
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
 
 use super::objects;
 
@@ -31,15 +31,26 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    pub(crate) fn new(yaml: String, line: u32) -> Self {
-        let object = at_line(line, &manifests::object(&yaml));
-        Self { yaml, object }
+    fn new(yaml: String, line: u32, carrier: Option<(&str, u32)>) -> Self {
+        let mut object = (*at_line(line, &manifests::object(&yaml))).clone();
+        object.origin.carrier =
+            carrier.filter(|_| object.spec.kind().is_emissary()).map(|(name, index)| Carrier {
+                kind: Kind::Service,
+                namespace: object.meta.namespace.clone(),
+                name: name.to_owned(),
+                index,
+            });
+        Self { yaml, object: Arc::new(object) }
     }
 }
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}:\n{}", self.object.origin.line, self.yaml)
+        write!(f, "line {}", self.object.origin.line)?;
+        if let Some(carrier) = &self.object.origin.carrier {
+            write!(f, ", document {} of Service {}", carrier.index, carrier.name)?;
+        }
+        write!(f, ":\n{}", self.yaml)
     }
 }
 
@@ -81,8 +92,11 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 
 /// Random scripts.
 pub(crate) fn script() -> impl Strategy<Value = Script> {
-    let apply = (objects::any_object(), 1..3_u32)
-        .prop_map(|(yaml, line)| Edit::Apply(Text::new(yaml, line)));
+    // Annotations hold namesakes of other objects, before and after them.
+    let carrier =
+        prop_oneof![7 => Just(None), 1 => (select(vec!["a", "z"]), 1..3_u32).prop_map(Some)];
+    let apply = (objects::any_object(), 1..3_u32, carrier)
+        .prop_map(|(yaml, line, carrier)| Edit::Apply(Text::new(yaml, line, carrier)));
     let delete = any::<Index>().prop_map(Edit::Delete);
     let unread = any::<Index>().prop_map(Edit::Break);
     let edits = prop::collection::vec(prop_oneof![16 => apply, 3 => delete, 1 => unread], 1..80);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nuncio_api::Change;
+use nuncio_api::{Change, Environment, Reading, Variables};
 use nuncio_compiler::{Address, Compiler, Resource, Settings};
 use nuncio_testing::manifests;
 
@@ -31,6 +31,8 @@ pub(crate) struct Case {
     pub(crate) shows: Vec<Show>,
     pub(crate) own_routes: bool,
     pub(crate) defined_services: bool,
+    /// What objects may name as `$NAME`.
+    variables: Vec<(String, String)>,
 }
 
 /// What the compiler makes of a case.
@@ -68,11 +70,15 @@ impl Case {
     fn new(folder: &Path, input: String) -> Self {
         let mut shows = Vec::new();
         let (mut own_routes, mut defined_services) = (false, false);
+        let mut variables = Vec::new();
         for line in input.lines().take_while(|line| line.starts_with('#')) {
             if line == "# with: own routes" {
                 own_routes = true;
             } else if line == "# with: defined services" {
                 defined_services = true;
+            } else if let Some(variable) = line.strip_prefix("# with: variable ") {
+                let (name, value) = variable.split_once('=').expect("a variable is NAME=value");
+                variables.push((name.to_owned(), value.to_owned()));
             } else if let Some(wanted) = line.strip_prefix("# show: ") {
                 let (message, path) = wanted.split_once(' ').unwrap_or((wanted, ""));
                 let path = path.split('/').filter(|step| !step.is_empty()).map(Into::into);
@@ -80,7 +86,7 @@ impl Case {
             }
         }
         assert!(!shows.is_empty(), "{}: what is shown?", folder.display());
-        Self { folder: folder.to_owned(), input, shows, own_routes, defined_services }
+        Self { folder: folder.to_owned(), input, shows, own_routes, defined_services, variables }
     }
 
     /// Returns `<kind>.<field>/<idea>`.
@@ -91,7 +97,9 @@ impl Case {
 
     /// Returns what a source would tell of the case.
     pub(crate) fn changes(&self) -> Vec<Change> {
-        let mut changes = manifests::changes_of("in.yaml", &self.input);
+        let environment = Environment::new(self.variables.iter().cloned(), &Variables::All);
+        let reading = Reading { environment, ..Reading::of_namespace("default") };
+        let mut changes = manifests::changes_with("in.yaml", &self.input, &reading);
         if !self.input.contains("kind: Listener") {
             changes.extend(manifests::changes(LISTENER));
         }

@@ -46,7 +46,7 @@ impl Catalog {
     }
 
     /// Takes in what a file holds now. Objects that the file held before stay
-    /// when part of its text could not be parsed.
+    /// when the part of its text that they were in could not be parsed.
     pub(super) fn put(&mut self, name: &Arc<str>, manifest: Manifest) {
         let mut entries = Entries { items: BTreeMap::new(), findings: manifest.findings };
         for item in manifest.items {
@@ -60,7 +60,7 @@ impl Catalog {
         }
         let before = self.files.remove(name).unwrap_or_default();
         for (key, entry) in before.items {
-            if manifest.partial {
+            if manifest.partial || manifest.half_read.iter().any(|c| key.is_carried_by(c)) {
                 entries.items.entry(key).or_insert(entry);
             } else if !entries.items.contains_key(&key) {
                 self.let_go(&key, name);
@@ -206,13 +206,18 @@ fn place(origin: &Origin) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nuncio_api::Kind;
     use nuncio_api::manifest::Format;
+    use nuncio_api::{Kind, Reading};
 
     use super::*;
 
     fn manifest(name: &str, text: &str) -> Manifest {
-        Manifest::read(&Arc::from(name), text.as_bytes(), Format::Yaml, "default")
+        Manifest::read(
+            &Arc::from(name),
+            text.as_bytes(),
+            Format::Yaml,
+            &Reading::of_namespace("default"),
+        )
     }
 
     fn host(name: &str, hostname: &str) -> String {
@@ -237,6 +242,33 @@ mod tests {
                 Change::File { name, .. } => format!("file {name}"),
             })
             .collect()
+    }
+
+    #[test]
+    fn an_annotation_that_stops_parsing_keeps_its_last_objects() {
+        let carrier = |config: &str| {
+            manifest(
+                "a.yaml",
+                &format!(
+                    "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n    \
+                     getambassador.io/config: {config:?}\n---\n{}",
+                    host("y", "two")
+                ),
+            )
+        };
+        let name = Arc::from("a.yaml");
+        let mut catalog = Catalog::default();
+        let sound = "{apiVersion: ambassador/v2, kind: Host, name: x, hostname: one}";
+        catalog.put(&name, carrier(sound));
+        assert_eq!(catalog.changes().len(), 3);
+        catalog.put(&name, carrier("{apiVersion: ["));
+        let changes = catalog.changes();
+        assert_eq!(shown(&changes), ["apply Service default/s of a.yaml 1"]);
+        catalog.put(&name, carrier(""));
+        assert_eq!(
+            shown(&catalog.changes()),
+            ["delete Host default/x", "apply Service default/s of a.yaml 0"]
+        );
     }
 
     #[test]

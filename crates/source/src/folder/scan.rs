@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nuncio_api::manifest::{Format, Item, Manifest, TOO_LARGE};
-use nuncio_api::{Change, Diagnostic, Origin, Severity, Spec};
+use nuncio_api::{Change, Diagnostic, Origin, Reading, Severity, Spec};
 
 use super::catalog::Catalog;
 use super::walk::{self, Signature};
@@ -25,7 +25,7 @@ pub(super) struct Scanner {
     /// The state folder, if there is one: no source of manifests, except of
     /// the Secrets that the gateway made.
     state: Option<PathBuf>,
-    default_namespace: String,
+    reading: Reading,
     catalog: Catalog,
     files: BTreeMap<Arc<str>, Seen>,
     made_files: BTreeMap<Arc<str>, Signature>,
@@ -59,11 +59,11 @@ pub(super) struct Look {
 }
 
 impl Scanner {
-    pub(super) fn new(folder: PathBuf, state: Option<PathBuf>, default_namespace: String) -> Self {
+    pub(super) fn new(folder: PathBuf, state: Option<PathBuf>, reading: Reading) -> Self {
         Self {
             folder,
             state,
-            default_namespace,
+            reading,
             catalog: Catalog::default(),
             files: BTreeMap::new(),
             made_files: BTreeMap::new(),
@@ -169,7 +169,7 @@ impl Scanner {
             return Ok(());
         }
         let format = if name.ends_with(".json") { Format::Json } else { Format::Yaml };
-        let manifest = Manifest::read(name, &bytes, format, &self.default_namespace);
+        let manifest = Manifest::read(name, &bytes, format, &self.reading);
         if !trusting && self.is_doubtful(name, &bytes, &manifest) {
             let doubt = Doubt { since: now, hash: Some(hash) };
             // A file never seen has no last version to keep meanwhile.
@@ -214,11 +214,13 @@ impl Scanner {
         if now == self.made_files {
             return;
         }
+        // What the gateway made is there for it, whatever it selects else.
+        let reading = Reading::of_namespace(self.reading.default_namespace.clone());
         let mut items = Vec::new();
         for (name, (path, signature)) in &listing.files {
             let Ok(bytes) = read(name, path, *signature) else { continue };
             let name = Arc::from(path.to_string_lossy());
-            let manifest = Manifest::read(&name, &bytes, Format::Json, &self.default_namespace);
+            let manifest = Manifest::read(&name, &bytes, Format::Json, &reading);
             items.extend(manifest.items.into_iter().filter(|item| {
                 matches!(item, Item::Good { object, .. } if matches!(object.spec, Spec::Secret(_)))
             }));

@@ -40,7 +40,7 @@ impl Watched {
         let settings = FolderSettings {
             folder: root.path().join("folder"),
             state: root.path().join("state"),
-            default_namespace: "default".to_owned(),
+            reading: Reading::of_namespace("default"),
         };
         let source = Source::folder(settings, &context).await.unwrap();
         let mut watched = Self {
@@ -158,7 +158,7 @@ fn a_folder_is_read_whole_and_only_manifests_count() {
     // Loops and pipes are no reason to wait for ever.
     symlink("..", folder.join("nested/up")).unwrap();
     nix::unistd::mkfifo(&folder.join("pipe.yaml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let changes = load(&folder, "default").unwrap();
+    let changes = load(&folder, &Reading::of_namespace("default")).unwrap();
     let shown: Vec<String> = changes
         .iter()
         .map(|change| match change {
@@ -177,8 +177,8 @@ fn a_folder_is_read_whole_and_only_manifests_count() {
 #[test]
 fn a_missing_folder_is_an_error_and_an_empty_one_is_not() {
     let root = root();
-    assert_eq!(load(&root.path().join("folder"), "default").unwrap(), []);
-    let error = load(&root.path().join("nowhere"), "default").unwrap_err();
+    assert_eq!(load(&root.path().join("folder"), &Reading::of_namespace("default")).unwrap(), []);
+    let error = load(&root.path().join("nowhere"), &Reading::of_namespace("default")).unwrap_err();
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 
@@ -202,7 +202,7 @@ fn files_too_large_or_unreadable_are_told_and_spare_the_others() {
     fs::write(folder.join("a.yaml"), host("a", "a")).unwrap();
     fs::File::create(folder.join("big.yaml")).unwrap().set_len(100 << 20).unwrap();
     symlink("nowhere.yaml", folder.join("lost.yaml")).unwrap();
-    let changes = load(&folder, "default").unwrap();
+    let changes = load(&folder, &Reading::of_namespace("default")).unwrap();
     let told: Vec<(&str, &str)> = changes
         .iter()
         .filter_map(|change| match change {
@@ -352,7 +352,7 @@ async fn a_state_folder_within_the_folder_holds_no_manifests() {
     let settings = FolderSettings {
         folder: folder.clone(),
         state: folder.join("state"),
-        default_namespace: "default".to_owned(),
+        reading: Reading::of_namespace("default"),
     };
     let mut source = Source::folder(settings, &context).await.unwrap();
     let key = ObjectKey::new(Kind::Host, "default", "a");

@@ -39,8 +39,10 @@ pub struct Options {
     pub log_level: String,
     /// Worker threads; `None` leaves one per hardware thread.
     pub concurrency: Option<u32>,
-    /// Longest wait for requests in flight when stopping.
+    /// How long connections of a replaced or removed listener may last.
     pub drain_time: Duration,
+    /// Longest wait for requests in flight when stopping.
+    pub stop_time: Duration,
 }
 
 /// Keeps one Envoy running.
@@ -171,14 +173,14 @@ impl Supervisor {
                 }
                 Ok::<_, super::AdminError>(())
             };
-            match tokio::time::timeout(self.options.drain_time, drained).await {
+            match tokio::time::timeout(self.options.stop_time, drained).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(error = chain(&error), "envoy did not drain"),
                 Err(_) => tracing::warn!("requests were still in flight at the end of the drain"),
             }
         }
         child.terminate();
-        if tokio::time::timeout(self.options.drain_time, child.wait()).await.is_err() {
+        if tokio::time::timeout(self.options.stop_time, child.wait()).await.is_err() {
             tracing::warn!("envoy did not end when asked and was killed");
         }
     }

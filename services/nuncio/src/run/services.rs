@@ -87,7 +87,7 @@ impl Services {
             ("--auth", auth.grpc),
             ("--rate-limit", ratelimit.grpc),
             ("--challenges", certificates.http),
-            ("--envoy-ready", settings.envoy_ready),
+            ("--envoy-ready", settings.ready.address(0)),
             ("--envoy-admin", settings.envoy_admin),
         ];
         let control_plane = nuncio_control_plane::start(
@@ -127,14 +127,13 @@ fn control_plane(
         format!("--grpc-port={}", ads.port()),
         format!("--admin-host={}", admin.ip()),
         format!("--admin-port={}", admin.port()),
-        format!("--ambassador-id={}", objects.ambassador_id),
-        format!("--namespace={}", objects.namespace),
-        format!("--envoy-bind-address={}", objects.bind_address),
         format!("--config-dir={}", objects.folder.display()),
         format!("--error-pages={}", objects.error_pages().display()),
     ];
     flags.extend(neighbours.iter().map(|(flag, address)| format!("{flag}={address}")));
-    Ok(nuncio_control_plane::Settings::try_parse_from(flags)?)
+    let mut told = nuncio_control_plane::Settings::try_parse_from(flags)?;
+    told.gateway = objects.gateway.clone();
+    Ok(told)
 }
 
 fn auth(settings: &Settings) -> anyhow::Result<nuncio_auth::Settings> {
@@ -145,8 +144,8 @@ fn auth(settings: &Settings) -> anyhow::Result<nuncio_auth::Settings> {
         format!("--http={FREE}"),
         format!("--admin={FREE}"),
         format!("--control-plane={}", settings.ads_address),
-        format!("--ambassador-id={}", objects.ambassador_id),
-        format!("--namespace={}", objects.namespace),
+        format!("--ambassador-id={}", objects.gateway.id()),
+        format!("--namespace={}", objects.gateway.namespace),
     ])?)
 }
 
@@ -168,13 +167,15 @@ fn certificates(settings: &Settings) -> anyhow::Result<nuncio_certificates::Sett
         "--admin-port=0".to_owned(),
         format!("--config-dir={}", objects.folder.display()),
         format!("--state={}", objects.state().display()),
-        format!("--ambassador-id={}", objects.ambassador_id),
-        format!("--namespace={}", objects.namespace),
+        format!("--ambassador-id={}", objects.gateway.id()),
+        format!("--namespace={}", objects.gateway.namespace),
         // An order must not outrun the route to its challenge.
         "--acme-probe=listeners".to_owned(),
     ];
     if let Some(bundle) = &settings.acme_ca_bundle {
         flags.push(format!("--acme-ca-bundle={}", bundle.display()));
     }
-    Ok(nuncio_certificates::Settings::try_parse_from(flags)?)
+    let mut told = nuncio_certificates::Settings::try_parse_from(flags)?;
+    told.objects.scope = objects.gateway.scope.clone();
+    Ok(told)
 }

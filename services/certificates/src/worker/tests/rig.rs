@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nuncio_api::{Change, Decoded, Object, Origin, decode};
+use nuncio_api::{Change, Decoded, Object, Origin, Reading, decode};
 use nuncio_process::{Drain, Readiness};
 use nuncio_renewal::bundle::Leaf;
 use nuncio_renewal::name::Name;
@@ -230,7 +230,7 @@ pub(super) fn secret(name: &str, kind: &str, data: &BTreeMap<&str, String>) -> V
 }
 
 fn parse(value: Value) -> Object {
-    match decode(value, Origin::default(), "default") {
+    match decode(value, Origin::default(), &Reading::of_namespace("default")) {
         Decoded::Object { object, .. } => object,
         other => panic!("{other:?}"),
     }
