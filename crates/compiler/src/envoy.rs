@@ -20,6 +20,7 @@ pub(crate) mod error_response;
 pub(crate) mod http_filter;
 pub(crate) mod limits;
 pub(crate) mod listener;
+mod local_reply;
 pub(crate) mod manager;
 pub(crate) mod policy;
 pub(crate) mod route;

@@ -90,7 +90,7 @@ pub(super) fn kept_headers() -> Any {
 
 /// Emits what adds kept headers: to errors of Envoy's own, which another body
 /// counts as. Where nothing was kept, nothing is added.
-pub(super) fn add_kept_headers() -> manager::LocalReplyConfig {
+pub(super) fn add_kept_headers() -> manager::ResponseMapper {
     use log::access_log_filter::FilterSpecifier;
     let kept = |name: &&str| overwrite(name, format!("%DYNAMIC_METADATA({NAMESPACE}:{name})%"));
     let edits: Vec<HeaderEdit> = KEPT.iter().map(kept).collect();
@@ -103,14 +103,11 @@ pub(super) fn add_kept_headers() -> manager::LocalReplyConfig {
         }),
     };
     let errors = log::StatusCodeFilter { comparison: Some(comparison) };
-    manager::LocalReplyConfig {
-        mappers: vec![manager::ResponseMapper {
-            filter: Some(log::AccessLogFilter {
-                filter_specifier: Some(FilterSpecifier::StatusCodeFilter(errors)),
-            }),
-            headers_to_add: header_edits(&edits),
-            ..Default::default()
-        }],
+    manager::ResponseMapper {
+        filter: Some(log::AccessLogFilter {
+            filter_specifier: Some(FilterSpecifier::StatusCodeFilter(errors)),
+        }),
+        headers_to_add: header_edits(&edits),
         ..Default::default()
     }
 }

@@ -4,9 +4,9 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 
 use super::{
-    access_log, ads, bool_value, cluster, error_response, http_filter, millis, tracing, u32_value,
+    access_log, ads, bool_value, cluster, http_filter, local_reply, millis, tracing, u32_value,
 };
-use crate::ir::http::{ClientCertificate, Forwarding, HttpFilter, HttpSettings, Underscores};
+use crate::ir::http::{ClientCertificate, Forwarding, HttpSettings, Underscores};
 use crate::ir::listener::HttpChain;
 
 /// Emits the connection manager of one chain.
@@ -22,10 +22,7 @@ pub(super) fn emit(chain: &HttpChain) -> pb::HttpConnectionManager {
     pb::HttpConnectionManager {
         codec_type: codec as i32,
         stat_prefix: chain.stat_prefix.clone(),
-        local_reply_config: settings
-            .filters
-            .contains(&HttpFilter::KeptHeaders)
-            .then(error_response::add_kept_headers),
+        local_reply_config: local_reply::emit(settings),
         http_filters: settings.filters.iter().map(http_filter::emit).collect(),
         tracing: settings.tracing.as_ref().map(tracing::emit),
         common_http_protocol_options: common(settings),

@@ -39,7 +39,8 @@ pub(crate) fn settings(
     filters.push(HttpFilter::Cors);
     if let Some(auth) = auth::emit(input, stage, notes) {
         stage.auth = true;
-        stage.auth_closed = auth.closed;
+        stage.auth_closed = auth.closed_by.is_some();
+        settings.auth_closed_by = auth.closed_by;
         filters.push(HttpFilter::Auth(auth.filter));
     }
     if let Some(limit) = rate_limit::emit(input, stage, notes) {

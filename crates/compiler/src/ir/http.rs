@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nuncio_api::ObjectKey;
+
 use super::cluster::HeaderCase;
 use super::error_response::ErrorResponses;
 
@@ -25,6 +27,8 @@ pub(crate) struct HttpSettings {
     pub(crate) access_logs: Vec<AccessLog>,
     pub(crate) tracing: Option<Tracing>,
     pub(crate) filters: Vec<HttpFilter>,
+    /// The object that cannot be used, for which ext_authz refuses everything.
+    pub(crate) auth_closed_by: Option<ObjectKey>,
 }
 
 /// What happens to header names with underscores.

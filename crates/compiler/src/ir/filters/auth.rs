@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use nuncio_api as api;
-use nuncio_api::{AuthProto, Kind, Spec};
+use nuncio_api::{AuthProto, Kind, ObjectKey, Spec};
 
 use super::{Plugged, Plugin, built_in, built_in_source, cluster};
 use crate::ir::cluster::{Discovery, Family};
@@ -35,10 +35,10 @@ const REQUEST_HEADERS: [&str; 8] = [
 const AUTHORIZATION_HEADERS: [&str; 5] =
     ["location", "authorization", "proxy-authenticate", "set-cookie", "www-authenticate"];
 
-/// The filter, and whether it refuses everything.
+/// The filter, and the object because of which it refuses everything.
 pub(super) struct Emitted {
     pub(super) filter: Auth,
-    pub(super) closed: bool,
+    pub(super) closed_by: Option<ObjectKey>,
 }
 
 /// Emits the filter; without an AuthService object it is ours where
@@ -57,19 +57,21 @@ pub(super) fn emit(input: &Input<'_>, stage: &Stage, notes: &mut Notes) -> Optio
             _ => None,
         })
         .collect();
-    if input.any_broken(Kind::AuthService) {
-        return Some(closed(stage, notes));
+    if let Some(broken) = input.broken.iter().find(|key| key.kind == Kind::AuthService) {
+        return Some(closed(broken.clone(), stage, notes));
     }
-    if specs.is_empty() {
+    let Some((first, _)) = specs.first() else {
         if !input.any(Kind::FilterPolicy) {
             return None;
         }
-        return Some(implied(input, stage, notes).unwrap_or_else(|| closed(stage, notes)));
-    }
-    Some(merged(&specs, input, stage, notes).unwrap_or_else(|| closed(stage, notes)))
+        let by = built_in_source(Kind::AuthService, &stage.namespace);
+        return Some(implied(input, stage, notes).unwrap_or_else(|| closed(by, stage, notes)));
+    };
+    let by = (*first.id.source).clone();
+    Some(merged(&specs, input, stage, notes).unwrap_or_else(|| closed(by, stage, notes)))
 }
 
-fn closed(stage: &Stage, notes: &mut Notes) -> Emitted {
+fn closed(by: ObjectKey, stage: &Stage, notes: &mut Notes) -> Emitted {
     let target = Target::new(
         "cluster_extauth_closed".to_owned(),
         cluster(Discovery::Closed, "extauth_closed".to_owned(), None, true),
@@ -83,7 +85,7 @@ fn closed(stage: &Stage, notes: &mut Notes) -> Emitted {
         failure_mode_allow: false,
         status_on_error: Some(CLOSED_STATUS),
     };
-    Emitted { filter, closed: true }
+    Emitted { filter, closed_by: Some(by) }
 }
 
 fn implied(input: &Input<'_>, stage: &Stage, notes: &mut Notes) -> Option<Emitted> {
@@ -97,7 +99,7 @@ fn implied(input: &Input<'_>, stage: &Stage, notes: &mut Notes) -> Option<Emitte
         failure_mode_allow: false,
         status_on_error: Some(BUILT_IN_STATUS),
     };
-    Some(Emitted { filter, closed: false })
+    Some(Emitted { filter, closed_by: None })
 }
 
 /// Merges several objects into one filter whose cluster balances over all; a
@@ -163,7 +165,7 @@ fn merged(
         failure_mode_allow: base.failure_mode_allow.unwrap_or(false),
         status_on_error: base.status_on_error.as_ref().and_then(|status| status.code),
     };
-    Some(Emitted { filter, closed: false })
+    Some(Emitted { filter, closed_by: None })
 }
 
 fn agrees(a: &api::AuthService, b: &api::AuthService) -> bool {

@@ -14,8 +14,10 @@ pub(super) fn rate_limits(spec: &api::Mapping, stage: &Stage) -> Vec<RateLimitEn
     let Some(domain) = &stage.label_domain else { return Vec::new() };
     let none = Vec::new();
     let defaults = stage.defaults.labels.get(domain).unwrap_or(&none);
-    let entry = |parts: &mut dyn Iterator<Item = &LabelSpecifier>| RateLimitEntry {
-        actions: parts.filter_map(label_action).collect(),
+    let entry = |parts: &mut dyn Iterator<Item = &LabelSpecifier>| {
+        let mut actions: Vec<RateLimitAction> = parts.filter_map(label_action).collect();
+        never_empty(&mut actions);
+        RateLimitEntry { actions }
     };
     let entries: Vec<RateLimitEntry> = match spec.labels.get(domain) {
         // Without labels, only the default domain has defaults.
@@ -33,6 +35,21 @@ pub(super) fn rate_limits(spec: &api::Mapping, stage: &Stage) -> Vec<RateLimitEn
             .collect(),
     };
     entries.into_iter().filter(|entry| !entry.actions.is_empty()).collect()
+}
+
+/// Makes the first of labels that all may be left out a condition.
+///
+/// Without any of its headers a request would otherwise be sent as an empty
+/// descriptor, which means all requests; Emissary sends none then.
+fn never_empty(actions: &mut [RateLimitAction]) {
+    let optional = |action: &RateLimitAction| {
+        matches!(action, RateLimitAction::RequestHeader { skip_if_absent: true, .. })
+    };
+    if actions.iter().all(optional)
+        && let Some(RateLimitAction::RequestHeader { skip_if_absent, .. }) = actions.first_mut()
+    {
+        *skip_if_absent = false;
+    }
 }
 
 fn label_action(label: &LabelSpecifier) -> Option<RateLimitAction> {
