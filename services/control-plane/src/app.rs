@@ -79,7 +79,7 @@ pub async fn start(
     let compiler = Guarded::new(move || Compiler::new(told.clone()));
     let (wanted, asked) = watch::channel(BTreeSet::new());
     let registered = nuncio_source::consul(&settings.consul(), asked, context)?;
-    let outside = Outside { files: Files::below(&gateway.error_pages), wanted };
+    let outside = Outside { files: Files::below(&settings.sources.error_pages), wanted };
     let intake =
         Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready, outside);
     context.tasks.spawn("intake", intake.run(events, registered, news, context.drain.clone()));
