@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nuncio_integration_tests::{
-    Backend, Client, Files, Parts, Stack, eventually, free_port, mapping,
+    Backend, Client, Files, PATIENCE, Parts, Stack, eventually, free_port, mapping,
 };
 
 /// Mappings in the folder, a file for each hundred.
@@ -75,6 +75,7 @@ async fn edits(stack: &Stack) {
             if reply.echo().backend == service {
                 break;
             }
+            assert!(began.elapsed() < PATIENCE, "an edit never took effect");
         }
         times.push(began.elapsed());
     }
