@@ -1,7 +1,8 @@
 //! Compression of responses, as the Module `ambassador` sets it.
 //!
-//! A client that accepts several encodings alike is answered by brotli, else
-//! by zstd, else by gzip, as far as they are set.
+//! A client that accepts several encodings alike gets brotli where that is set,
+//! else zstd where that is; one that does not accept it gets what it names
+//! first.
 
 use serde::{Deserialize, Serialize};
 

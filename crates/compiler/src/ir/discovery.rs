@@ -43,24 +43,24 @@ pub(crate) fn resolver<'a>(
     service: &Service,
     name: Option<&str>,
     stage: &'a Stage,
-) -> Result<&'a Resolver, Diagnostic> {
+) -> Result<&'a Resolver, Box<Diagnostic>> {
     let name = name.unwrap_or(&stage.defaults.resolver);
     let resolver = stage.resolvers.get(name).ok_or_else(|| {
-        item.error(
+        Box::new(item.error(
             "unknown-resolver",
             "spec.resolver",
             format!("resolver `{name}` does not exist or is not usable"),
             "name an existing resolver, or leave the field out",
-        )
+        ))
     })?;
     let dotted = service.host.contains('.') && !service.is_ip();
     if matches!(resolver, Resolver::Consul(_)) && dotted {
-        return Err(item.error(
+        return Err(Box::new(item.error(
             "consul-name-with-dot",
             "spec.service",
             format!("`{}` is no name of a service in Consul: it holds a dot", service.host),
             "name the service as Consul has it",
-        ));
+        )));
     }
     Ok(resolver)
 }

@@ -96,13 +96,10 @@ impl Plugin<'_> {
             ));
             return None;
         }
-        let resolver = match discovery::resolver(self.item, &service, None, stage) {
-            Ok(resolver) => resolver,
-            Err(finding) => {
-                notes.findings.push(finding);
-                return None;
-            }
-        };
+        // Nobody chose the Module's resolver for this service: where that cannot
+        // find it, DNS does.
+        let resolver = discovery::resolver(self.item, &service, None, stage);
+        let resolver = resolver.unwrap_or(&Resolver::Service);
         let consul = matches!(resolver, Resolver::Consul(_));
         if !consul && !stage.defaults.own_namespace_resolution {
             service.qualify(self.item.namespace(), &stage.namespace);

@@ -166,7 +166,7 @@ pub(crate) enum HttpFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Compressor {
     pub(crate) encoding: Encoding,
-    /// Goes before those of lower rank where a client accepts several alike.
+    /// Chosen where a client accepts several alike.
     pub(crate) preferred: bool,
     pub(crate) min_content_length: Option<u32>,
     pub(crate) content_types: Vec<String>,

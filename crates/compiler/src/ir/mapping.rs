@@ -89,7 +89,7 @@ pub(crate) fn parse(
     let resolver = match discovery::resolver(item, &service, spec.resolver.as_deref(), stage) {
         Ok(resolver) => resolver,
         Err(finding) => {
-            findings.push(finding);
+            findings.push(*finding);
             return (None, findings);
         }
     };

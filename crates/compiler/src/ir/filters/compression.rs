@@ -18,11 +18,11 @@ const ZSTD_STRATEGIES: [(&str, i32); 9] = [
     ("BTULTRA2", 9),
 ];
 
-/// Returns a compressor for each encoding that is set, in chain order. Of
-/// several that are preferred, the last one in the chain is chosen.
+/// Returns a compressor for each encoding that is set. One at most is preferred:
+/// of several, Envoy would take the one that the client names last.
 pub(super) fn compressors(module: &api::AmbassadorModule) -> impl Iterator<Item = Compressor> {
     let gzip = module.gzip.as_ref().map(gzip);
-    let zstd = module.zstd.as_ref().map(zstd);
+    let zstd = module.zstd.as_ref().map(|given| zstd(given, module.brotli.is_none()));
     let brotli = module.brotli.as_ref().map(brotli);
     gzip.into_iter().chain(zstd).chain(brotli)
 }
@@ -93,14 +93,14 @@ fn brotli(given: &api::Brotli) -> Compressor {
     }
 }
 
-fn zstd(given: &api::Zstd) -> Compressor {
+fn zstd(given: &api::Zstd, preferred: bool) -> Compressor {
     Compressor {
         encoding: Encoding::Zstd {
             level: given.compression_level.map(|level| level.clamp(1, 22)),
             strategy: number(given.strategy.as_deref(), &ZSTD_STRATEGIES),
             checksum: given.enable_checksum.unwrap_or(false),
         },
-        preferred: true,
+        preferred,
         min_content_length: given.min_content_length,
         content_types: given.content_type.clone(),
         disable_on_etag_header: given.disable_on_etag_header.unwrap_or(false),

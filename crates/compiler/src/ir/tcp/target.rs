@@ -35,7 +35,7 @@ pub(super) fn of(
     let resolver = match discovery::resolver(item, &service, spec.resolver.as_deref(), stage) {
         Ok(resolver) => resolver,
         Err(finding) => {
-            notes.findings.push(finding);
+            notes.findings.push(*finding);
             return None;
         }
     };
