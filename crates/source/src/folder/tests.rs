@@ -188,7 +188,7 @@ async fn a_missing_folder_gets_no_state_folder() {
     let settings = FolderSettings {
         folder: root.path().join("nowhere"),
         state: root.path().join("state"),
-        default_namespace: "default".to_owned(),
+        reading: Reading::of_namespace("default"),
     };
     let error = Source::folder(settings, &Context::new("test")).await.unwrap_err();
     assert!(error.to_string().contains("nowhere"), "{error}");
