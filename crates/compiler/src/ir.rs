@@ -7,6 +7,7 @@
 //! ports. Nothing here names an Envoy type.
 
 pub(crate) mod bind;
+pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod defaults;
@@ -15,6 +16,7 @@ pub(crate) mod endpoints;
 pub(crate) mod error_response;
 pub(crate) mod expand;
 pub(crate) mod filters;
+pub(crate) mod format;
 pub(crate) mod glob;
 pub(crate) mod group;
 pub(crate) mod host;
@@ -24,6 +26,7 @@ pub(crate) mod item;
 pub(crate) mod limits;
 pub(crate) mod listener;
 pub(crate) mod mapping;
+pub(crate) mod pattern;
 pub(crate) mod policies;
 pub(crate) mod repair;
 pub(crate) mod resolver;

@@ -58,7 +58,7 @@ fn answers_beside(poison: &Poison, echo: &Echo) -> Result<(), String> {
         resolve_defined_services: true,
         ..Settings::default()
     });
-    let text = format!("{}---\n{}", poisons::good(echo.address().port()), poison.yaml());
+    let text = format!("{}---\n{}", poisons::good(echo.address().port()), poison.yaml("poison"));
     compiler.apply(manifests::changes(&text));
     let resources: Vec<_> = compiler.resources().cloned().collect();
     let mut snapshot = snapshot::decode(&resources).map_err(|error| format!("{error:#}"))?;
@@ -76,7 +76,7 @@ fn answers_beside(poison: &Poison, echo: &Echo) -> Result<(), String> {
     }
     let told = compiler.diagnostics().iter().any(|(subject, findings)| {
         let about = match subject {
-            Subject::Object(key) => key.name == poison.object(),
+            Subject::Object(key) => key.name == poison.object("poison"),
             Subject::Input(_) => true,
         };
         about && findings.iter().any(|finding| finding.severity != Severity::Notice)

@@ -10,7 +10,7 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, Severity, Spec};
 
 use super::item::Item;
-use super::{inert, limits, syntax, upstream};
+use super::{certificate, format, inert, limits, pattern, secret, syntax, upstream};
 
 mod mapping;
 mod module;
@@ -91,18 +91,21 @@ impl Checker<'_> {
         }
     }
 
-    /// A TLS Secret that Envoy would refuse keeps its last good version.
-    fn secret(&mut self, secret: &api::core::Secret) {
-        if secret.kind != "kubernetes.io/tls" {
-            return;
-        }
-        if super::secret::key_pair(secret).is_none() {
-            self.error(
-                "invalid-tls-secret",
-                "data",
-                "tls.crt and tls.key hold no certificate and key in PEM",
-                "store both in PEM",
-            );
+    /// A Secret that Envoy would refuse keeps its last good version.
+    fn secret(&mut self, given: &api::core::Secret) {
+        let fault = match secret::key_pair(given) {
+            Some((chain, key)) => certificate::pair_fault(chain, key),
+            None if given.kind == "kubernetes.io/tls" => {
+                Some("tls.crt and tls.key hold no certificate and key in PEM".to_owned())
+            }
+            None => secret::authorities(given).and_then(certificate::anchors_fault),
+        };
+        let fault = fault
+            .or_else(|| secret::root(given).and_then(certificate::anchors_fault))
+            .or_else(|| secret::revocations(given).and_then(certificate::revocations_fault));
+        if let Some(fault) = fault {
+            let remedy = "store a certificate and its key in PEM";
+            self.error("invalid-tls-secret", "data", fault, remedy);
         }
     }
 
@@ -118,7 +121,7 @@ impl Checker<'_> {
             let field = format!("{field}[{name:?}]");
             self.editable(&field, name);
             self.text(&field, &header.value);
-            if let Some(fault) = syntax::format_fault(&header.value) {
+            if let Some(fault) = format::fault(&header.value) {
                 self.error("invalid-header-format", &field, fault, "write a lone % as %%");
             }
         }
@@ -164,11 +167,11 @@ impl Checker<'_> {
         }
     }
 
-    fn regex(&mut self, field: &str, pattern: &str) {
-        if pattern.is_empty() {
+    fn regex(&mut self, field: &str, text: &str) {
+        if text.is_empty() {
             self.error("invalid-regex", field, "the pattern is empty", "give a pattern");
-        } else if let Some(fault) = syntax::regex_fault(pattern) {
-            self.error("invalid-regex", field, format!("`{pattern}`: {fault}"), "use RE2 syntax");
+        } else if let Some(fault) = pattern::fault(text) {
+            self.error("invalid-regex", field, format!("`{text}`: {fault}"), "use RE2 syntax");
         }
     }
 

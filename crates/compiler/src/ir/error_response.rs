@@ -12,7 +12,7 @@ use nuncio_api::{Diagnostic, FileText};
 
 use super::item::Item;
 use super::scene::Stage;
-use super::syntax;
+use super::{format, syntax};
 
 const TEXT: &str = "text/plain";
 
@@ -141,14 +141,14 @@ fn response(
 }
 
 fn text_body(text: Arc<str>, part: &'static str) -> Result<Body, (&'static str, String)> {
-    match syntax::format_fault(&text) {
+    match format::fault(&text) {
         Some(fault) => Err((part, fault)),
         None => Ok(Body::Text(text)),
     }
 }
 
 fn json_body(pairs: &BTreeMap<String, String>) -> Result<Body, (&'static str, String)> {
-    match pairs.values().find_map(|text| syntax::format_fault(text)) {
+    match pairs.values().find_map(|text| format::fault(text)) {
         Some(fault) => Err((".json_format", fault)),
         None => Ok(Body::Json(pairs.clone())),
     }

@@ -180,6 +180,9 @@ impl Contexts {
             cipher_suites: spec.cipher_suites.clone(),
             ecdh_curves: spec.ecdh_curves.clone(),
         };
+        if let Some((field, message)) = parameters.fault() {
+            return Err(Fault::new(field, message));
+        }
         let (certificate, root) = certificate(input, wanted)?;
         let trust = trust(input, wanted, root)?;
         Ok(Common {

@@ -1,7 +1,13 @@
 //! Random objects of every kind, over few names, so that they meet.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use proptest::sample::select;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
+};
 
 const HEAD: &str = "apiVersion: getambassador.io/v3alpha1\n";
 
@@ -149,20 +155,50 @@ fn endpoints() -> impl Strategy<Value = String> {
     })
 }
 
+/// Certificates and their keys, as they stand between quotes in YAML.
+static PAIRS: LazyLock<[(String, String); 2]> = LazyLock::new(|| {
+    ["a.com", "b.org"].map(|name| {
+        let pair = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a key");
+        (quoted(&pair.cert.pem()), quoted(&pair.signing_key.serialize_pem()))
+    })
+});
+
+/// A list of revoked certificates, none of which is.
+static REVOKED: LazyLock<String> = LazyLock::new(|| {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let issuer = Issuer::new(params, KeyPair::generate().expect("a key"));
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2020, 1, 1),
+        next_update: rcgen::date_time_ymd(2040, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    quoted(&list.signed_by(&issuer).expect("a list").pem().expect("PEM"))
+});
+
+fn quoted(pem: &str) -> String {
+    pem.replace('\n', "\\n")
+}
+
 /// Secrets of the names that Hosts, TLSContexts and Filters ask for; some can
 /// be used, some lack a part, and one keeps its last good version.
 fn secret() -> impl Strategy<Value = String> {
-    const CHAIN: &str = "-----BEGIN CERTIFICATE-----\\nQQ==\\n-----END CERTIFICATE-----\\n";
-    const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nQQ==\\n-----END PRIVATE KEY-----\\n";
-    const OTHER: &str = "-----BEGIN PRIVATE KEY-----\\nQg==\\n-----END PRIVATE KEY-----\\n";
-    const CRL: &str = "-----BEGIN X509 CRL-----\\nQQ==\\n-----END X509 CRL-----\\n";
+    let [first, second] = &*PAIRS;
+    let (chain, key) = first;
+    let (_, other) = second;
+    let revoked = &*REVOKED;
     let name = select(vec!["s", "ca", "crl", "fallback-self-signed-cert"]);
     let content = select(vec![
-        ("kubernetes.io/tls", format!("tls.crt: \"{CHAIN}\", tls.key: \"{KEY}\"")),
-        ("kubernetes.io/tls", format!("tls.crt: \"{CHAIN}\", tls.key: \"{OTHER}\"")),
-        ("kubernetes.io/tls", format!("tls.crt: \"{CHAIN}\"")),
-        ("Opaque", format!("tls.crt: \"{CHAIN}\"")),
-        ("Opaque", format!("crl.pem: \"{CRL}\"")),
+        ("kubernetes.io/tls", format!("tls.crt: \"{chain}\", tls.key: \"{key}\"")),
+        ("kubernetes.io/tls", format!("tls.crt: \"{}\", tls.key: \"{other}\"", second.0)),
+        ("kubernetes.io/tls", format!("tls.crt: \"{chain}\", tls.key: \"{other}\"")),
+        ("kubernetes.io/tls", format!("tls.crt: \"{chain}\"")),
+        ("Opaque", format!("tls.crt: \"{chain}\"")),
+        ("Opaque", format!("crl.pem: \"{revoked}\"")),
         ("Opaque", "key: value".to_owned()),
     ]);
     (name, namespace(), content).prop_map(|(name, namespace, (kind, data))| {

@@ -6,33 +6,36 @@
 pub(crate) struct Poison {
     /// What is wrong, for people.
     pub(crate) name: &'static str,
-    kind: &'static str,
+    /// Its kind.
+    pub(crate) kind: &'static str,
     /// The spec in flow style; for a Secret its data.
     spec: &'static str,
 }
 
 impl Poison {
-    /// Name of the object that the findings are to be about.
-    pub(crate) fn object(&self) -> &'static str {
-        if self.kind == "Module" { "ambassador" } else { "poison" }
+    /// Returns the name of the object that the findings are to be about, given
+    /// the name that it would have.
+    pub(crate) fn object<'a>(&self, name: &'a str) -> &'a str {
+        if self.kind == "Module" { "ambassador" } else { name }
     }
 
-    /// Returns the object, and what it needs to be looked at.
-    pub(crate) fn yaml(&self) -> String {
+    /// Returns the object under a name, and what it needs to be looked at.
+    pub(crate) fn yaml(&self, name: &str) -> String {
         let Self { kind, spec, .. } = self;
         if *kind == "Secret" {
             return format!(
-                "apiVersion: v1\nkind: Secret\nmetadata: {{name: poison, namespace: default}}\ntype: kubernetes.io/tls\nstringData: {{{spec}}}\n---\napiVersion: getambassador.io/v3alpha1\nkind: Host\nmetadata: {{name: user, namespace: default}}\nspec: {{hostname: user.test, tlsSecret: {{name: poison}}}}\n"
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: default}}\ntype: kubernetes.io/tls\nstringData: {{{spec}}}\n---\napiVersion: getambassador.io/v3alpha1\nkind: Host\nmetadata: {{name: user-{name}, namespace: default}}\nspec: {{hostname: {name}.test, tlsSecret: {{name: {name}}}}}\n"
             );
         }
-        let name = self.object();
+        let name = self.object(name);
         format!(
             "apiVersion: getambassador.io/v3alpha1\nkind: {kind}\nmetadata: {{name: {name}, namespace: default}}\nspec: {{{spec}}}\n"
         )
     }
 }
 
-/// Returns Listeners, a Host with a certificate, and a Mapping to a backend.
+/// Returns Listeners, a Host with a certificate, and a Mapping to a backend that
+/// needs no leave: an auth service that is not understood lets nobody else in.
 pub(crate) fn good(port: u16) -> String {
     let key = rcgen::generate_simple_self_signed(vec!["good.test".into()]).unwrap();
     let indent = |pem: String| pem.trim().replace('\n', "\n    ");
@@ -51,7 +54,7 @@ pub(crate) fn good(port: u16) -> String {
         ours("Listener", "good", "port: 8080, protocol: HTTP, securityModel: XFP, hostBinding: {namespace: {from: ALL}}"),
         ours("Listener", "secure", "port: 8443, protocol: HTTPS, securityModel: XFP, hostBinding: {namespace: {from: ALL}}"),
         ours("Host", "good", "hostname: good.test, tlsSecret: {name: good}, requestPolicy: {insecure: {action: Route}}"),
-        ours("Mapping", "good", "hostname: good.test, prefix: /good/, service: up"),
+        ours("Mapping", "good", "hostname: good.test, prefix: /good/, service: up, bypass_auth: true"),
         format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: up, namespace: default}}\nspec: {{ports: [{{name: p, port: 80, targetPort: {port}}}]}}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: up, namespace: default, labels: {{kubernetes.io/service-name: up}}}}\naddressType: IPv4\nports: [{{name: p, port: {port}}}]\nendpoints: [{{addresses: [127.0.0.1]}}]\n"),
     ]
     .concat()
@@ -78,6 +81,10 @@ pub(crate) const POISONS: &[Poison] = &[
     mapping(
         "regex that RE2 finds too large",
         "hostname: good.test, prefix: '/(\\w{1,200}){1,50}', prefix_regex: true, service: up",
+    ),
+    mapping(
+        "regex of too many instructions",
+        "hostname: good.test, prefix: '/[a-z]{1,900}x{1,900}', prefix_regex: true, service: up",
     ),
     mapping(
         "regex with a class of sets",
@@ -108,10 +115,6 @@ pub(crate) const POISONS: &[Poison] = &[
     mapping(
         "header name with a space",
         "hostname: good.test, prefix: /a/, service: up, headers: {'x y': x}",
-    ),
-    mapping(
-        "header value with a line break",
-        "hostname: good.test, prefix: /a/, service: up, headers: {x: \"a\\nb\"}",
     ),
     mapping("prefix with a line break", "hostname: good.test, prefix: \"/a\\nb\", service: up"),
     mapping(
@@ -145,10 +148,6 @@ pub(crate) const POISONS: &[Poison] = &[
     mapping(
         "command with no bytes",
         "hostname: good.test, prefix: /a/, service: up, add_request_headers: {x-a: {value: '%REQ()%'}}",
-    ),
-    mapping(
-        "command that is not built in",
-        "hostname: good.test, prefix: /a/, service: up, add_request_headers: {x-a: {value: '%CEL(request.path)%'}}",
     ),
     mapping(
         "start time with a bad format",
@@ -213,24 +212,12 @@ pub(crate) const POISONS: &[Poison] = &[
         "hostname: good.test, prefix: /a/, service: up, resolver: endpoint, health_checks: [{health_check: {http: {path: ''}}}]",
     ),
     mapping(
-        "health check of no statuses",
-        "hostname: good.test, prefix: /a/, service: up, resolver: endpoint, health_checks: [{health_check: {http: {path: /, expected_statuses: [{min: 500, max: 200}]}}}]",
-    ),
-    mapping(
-        "health check of impossible statuses",
-        "hostname: good.test, prefix: /a/, service: up, resolver: endpoint, health_checks: [{health_check: {http: {path: /, expected_statuses: [{min: 1, max: 9999}]}}}]",
-    ),
-    mapping(
         "health check with a bad header",
         "hostname: good.test, prefix: /a/, service: up, resolver: endpoint, health_checks: [{health_check: {http: {path: /, add_request_headers: {'x y': {value: z}}}}}]",
     ),
     mapping(
         "health check with a bad format",
         "hostname: good.test, prefix: /a/, service: up, resolver: endpoint, health_checks: [{health_check: {http: {path: /, add_request_headers: {x-a: {value: '%NOPE%'}}}}}]",
-    ),
-    mapping(
-        "label with a bad header",
-        "hostname: good.test, prefix: /a/, service: up, labels: {ambassador: [{g: [{request_headers: {key: k, header_name: 'x y'}}]}]}",
     ),
     mapping(
         "label without a key",
@@ -246,13 +233,8 @@ pub(crate) const POISONS: &[Poison] = &[
     ),
     mapping("service with a bad port", "hostname: good.test, prefix: /a/, service: 'up:99999'"),
     mapping("service without a host", "hostname: good.test, prefix: /a/, service: 'http://'"),
-    mapping(
-        "host name that is too long",
-        "hostname: good.test, prefix: /a/, service: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%zz'",
-    ),
     poison("host name with two stars", "Host", "hostname: '*.*.test'"),
     poison("host name with a slash", "Host", "hostname: 'a/b'"),
-    poison("host name that is good's in capitals", "Host", "hostname: GOOD.test"),
     poison(
         "certificate that is not there",
         "Host",
@@ -295,20 +277,9 @@ pub(crate) const POISONS: &[Poison] = &[
         "port: 9000, protocolStack: [TLS], securityModel: XFP, hostBinding: {namespace: {from: ALL}}",
     ),
     poison(
-        "selector of nothing",
-        "Listener",
-        "port: 9000, protocol: HTTP, securityModel: XFP, hostBinding: {}",
-    ),
-    poison("TCP on the port of HTTP", "TCPMapping", "port: 8080, service: 'up:80'"),
-    poison(
         "TCP by a host without TLS",
         "TCPMapping",
         "port: 9001, host: nobody.test, service: 'up:80'",
-    ),
-    poison(
-        "TCP that takes the good host's name",
-        "TCPMapping",
-        "port: 8443, host: good.test, service: 'up:80'",
     ),
     poison("TCP to a bad address", "TCPMapping", "port: 9001, address: nowhere, service: 'up:80'"),
     poison(
@@ -317,11 +288,6 @@ pub(crate) const POISONS: &[Poison] = &[
         "hosts: [good.test], secret: good, cipher_suites: [ROT13]",
     ),
     poison("secret that is not there", "TLSContext", "hosts: [other.test], secret: nobody"),
-    poison(
-        "certificates in files that are not there",
-        "TLSContext",
-        "hosts: [good.test], cert_chain_file: /nowhere/a, private_key_file: /nowhere/b",
-    ),
     poison(
         "certificate that is none",
         "Secret",
@@ -340,17 +306,12 @@ pub(crate) const POISONS: &[Poison] = &[
         "config: {envoy_log_format: '%REQ%'}",
     ),
     poison("log of an unknown type", "Module", "config: {envoy_log_type: xml}"),
-    poison(
-        "Lua that does not parse",
-        "Module",
-        "config: {lua_scripts: 'function envoy_on_request('}",
-    ),
-    poison("gzip out of range", "Module", "config: {gzip: {memory_level: 99, window_bits: 1}}"),
-    poison("buffer of no bytes", "Module", "config: {buffer: {max_request_bytes: 0}}"),
-    poison("header limit out of range", "Module", "config: {max_request_headers_kb: 99999}"),
     poison("server name with a line break", "Module", "config: {server_name: \"a\\nb\"}"),
-    poison("header case that is no header", "Module", "config: {header_case_overrides: ['x y']}"),
-    poison("address that is none", "Module", "config: {ip_allow: [{remote: nowhere}]}"),
+    poison(
+        "address that is none",
+        "Module",
+        "config: {ip_allow: [{remote: nowhere}, {remote: 127.0.0.0/8}]}",
+    ),
     poison("balancer that nobody knows", "Module", "config: {load_balancer: {policy: best}}"),
     poison(
         "breakers out of range",
@@ -364,52 +325,21 @@ pub(crate) const POISONS: &[Poison] = &[
     ),
     poison("status out of range", "AuthService", "auth_service: up, status_on_error: {code: 42}"),
     poison("header that is none", "AuthService", "auth_service: up, add_auth_headers: {'x y': z}"),
-    poison(
-        "allowed header that is none",
-        "AuthService",
-        "auth_service: up, allowed_request_headers: ['x y', '']",
-    ),
-    poison("path with a line break", "AuthService", "auth_service: up, path_prefix: \"/a\\nb\""),
     poison("unknown protocol", "AuthService", "auth_service: up, proto: carrier-pigeon"),
     poison("unknown protocol version", "RateLimitService", "service: up, protocol_version: v9"),
-    poison(
-        "domain of nothing",
-        "RateLimitService",
-        "service: up, protocol_version: v3, domain: ''",
-    ),
     poison(
         "unknown driver",
         "LogService",
         "service: up, driver: udp, protocol_version: v3, driver_config: {}",
     ),
-    poison(
-        "log header that is none",
-        "LogService",
-        "service: up, driver: http, protocol_version: v3, driver_config: {additional_log_headers: [{header_name: 'x y'}]}",
-    ),
     poison("unknown driver", "TracingService", "service: up, driver: smoke"),
-    poison(
-        "endpoint without a path",
-        "TracingService",
-        "service: up, driver: zipkin, config: {collector_endpoint: ''}",
-    ),
     poison(
         "tag without a name",
         "TracingService",
         "service: up, driver: zipkin, custom_tags: [{tag: '', literal: {value: x}}]",
     ),
-    poison(
-        "sampling out of range",
-        "TracingService",
-        "service: up, driver: zipkin, sampling: {overall: 400}",
-    ),
     poison("address of nothing", "ConsulResolver", "address: '', datacenter: ''"),
     poison("filter of no kind", "Filter", "Magic: {}"),
-    poison(
-        "policy that names nobody",
-        "FilterPolicy",
-        "rules: [{host: '*', path: '*', filters: [{name: nobody}]}]",
-    ),
     poison(
         "limit by no unit",
         "RateLimit",

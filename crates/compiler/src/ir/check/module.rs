@@ -4,7 +4,7 @@ use nuncio_api as api;
 use nuncio_api::IpRule;
 
 use super::Checker;
-use crate::ir::{filters, syntax};
+use crate::ir::{filters, format};
 
 impl Checker<'_> {
     pub(super) fn module(&mut self, config: &api::AmbassadorModule) {
@@ -21,6 +21,7 @@ impl Checker<'_> {
                 "use text, json or typed_json",
             );
         }
+        self.text("spec.config.server_name", config.server_name.as_deref().unwrap_or_default());
         self.log_format(config);
         if config.ip_allow.is_some() && config.ip_deny.is_some() {
             self.findings.push(self.item.warning(
@@ -92,13 +93,13 @@ impl Checker<'_> {
         let field = "spec.config.envoy_log_format";
         match format {
             serde_json::Value::String(text) if !json => {
-                if let Some(fault) = syntax::format_fault(text) {
+                if let Some(fault) = format::fault(text) {
                     self.error("invalid-log-format", field, fault, "write a lone % as %%");
                 }
             }
             serde_json::Value::Object(map) if json => {
                 for text in map.values().filter_map(serde_json::Value::as_str) {
-                    if let Some(fault) = syntax::format_fault(text) {
+                    if let Some(fault) = format::fault(text) {
                         self.error("invalid-log-format", field, fault, "write a lone % as %%");
                     }
                 }
