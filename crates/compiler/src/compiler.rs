@@ -12,6 +12,7 @@ use crate::ir::scene::{self, Scene};
 use crate::ir::secret::{SecretName, Secrets};
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
+mod broad;
 mod clusters;
 mod consul;
 mod emit;
@@ -26,6 +27,7 @@ mod sheets;
 mod statuses;
 mod tables;
 
+use broad::Broad;
 use clusters::Clusters;
 use publish::Published;
 use reports::{Pass, Reports};
@@ -89,6 +91,7 @@ pub struct Compiler {
     internal: BTreeMap<ItemId, Item>,
     routes: Routes,
     tables: Tables,
+    broad: Broad,
     clusters: Clusters,
     published: Published,
     reports: Reports,
@@ -128,6 +131,7 @@ impl Compiler {
             internal: BTreeMap::new(),
             routes: Routes::default(),
             tables: Tables::default(),
+            broad: Broad::default(),
             clusters: Clusters::default(),
             published: Published::default(),
             reports: Reports::default(),

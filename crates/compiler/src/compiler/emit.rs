@@ -70,6 +70,7 @@ impl Compiler {
             let name = ResourceName::new(TypeUrl::RouteConfiguration, table.name.clone());
             self.published.set(name, rope, table.sources.clone());
         }
+        self.report_broad(scene, edits, all);
     }
 
     /// Emits endpoint sets of touched Services and of new clusters; removes those

@@ -131,6 +131,13 @@ impl Piece {
 
 // === impl Slot ===
 
+impl Slot {
+    /// The group whose route it is.
+    pub(super) fn group(&self) -> Option<GroupId> {
+        self.0.place.group()
+    }
+}
+
 impl From<&Arc<Piece>> for Slot {
     fn from(piece: &Arc<Piece>) -> Self {
         Self(piece.clone())

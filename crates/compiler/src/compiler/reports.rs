@@ -17,6 +17,7 @@ pub(super) enum Pass {
     Mapping,
     Group,
     Attachment,
+    Index,
 }
 
 /// A pass and, for objects that stand for several items, the item.

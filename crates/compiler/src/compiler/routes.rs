@@ -101,6 +101,11 @@ impl Routes {
         self.items.keys()
     }
 
+    /// The Mappings of a group.
+    pub(super) fn members(&self, group: GroupId) -> impl Iterator<Item = &Arc<Mapping>> {
+        self.groups.get(&group).into_iter().flat_map(|built| built.group.members())
+    }
+
     /// Mappings whose cluster depends on a Service.
     pub(super) fn dependents(&self, service: &(String, String)) -> Vec<ItemId> {
         self.depends_on.get(service).into_iter().flatten().cloned().collect()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::encoded::Piece;
 use super::routes::{Edit, Edits, Routes};
 use crate::ir::item::ItemId;
+use crate::ir::mapping::GroupId;
 use crate::ir::scene::{Profile, VirtualHost};
 pub(super) use sheet::{Groups, Sheet};
 
@@ -72,5 +73,12 @@ impl Sheets {
         }
         let table = host.host.as_ref().and_then(|id| routes.table(id));
         sheets.entry(key).or_insert_with(|| Sheet::new(host.profile, challenge, table))
+    }
+
+    /// Returns how many routes a Host has, and the groups whose routes keep them
+    /// from a tree, in order. None where they have one, or need none.
+    pub(super) fn broad(&self, host: &ItemId) -> Option<(usize, Vec<GroupId>)> {
+        let sheets = self.by_host.get(&Some(host.clone()))?.values();
+        sheets.map(|sheet| (sheet.count(), sheet.broad())).find(|(_, groups)| !groups.is_empty())
     }
 }

@@ -11,6 +11,7 @@ use super::routes::{Edits, Routes};
 use super::sheets::Sheets;
 use crate::envoy;
 use crate::ir::item::ItemId;
+use crate::ir::mapping::GroupId;
 use crate::ir::scene::{RouteTable, VirtualHost};
 use crate::rope::{Rope, Writer};
 
@@ -93,6 +94,12 @@ impl Tables {
             });
         }
         self.tables.iter().map(Table::rope).collect()
+    }
+
+    /// Returns how many routes a Host has, and the groups whose routes keep them
+    /// from a tree, in order.
+    pub(super) fn broad(&self, host: &ItemId) -> Option<(usize, Vec<GroupId>)> {
+        self.sheets.broad(host)
     }
 }
 

@@ -7,6 +7,7 @@ use super::super::encoded::{Encoded, Piece, Place, Slot};
 use super::super::routes::GroupEdit;
 use crate::envoy::route_index::{Index, THRESHOLD};
 use crate::envoy::virtual_host;
+use crate::ir::mapping::GroupId;
 use crate::ir::scene::Profile;
 use crate::rope::Writer;
 use crate::runs::{RunKey as _, Runs, Span};
@@ -48,6 +49,19 @@ impl Sheet {
     /// The route that comes before all others.
     pub(super) fn challenge(&self) -> Option<&Arc<Piece>> {
         self.challenge.as_ref()
+    }
+
+    /// Returns how many routes there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the groups whose routes keep the others from a tree, in order.
+    pub(super) fn broad(&self) -> Vec<GroupId> {
+        let mut groups: Vec<GroupId> =
+            self.index.iter().flat_map(Index::broad).filter_map(|slot| slot.group()).collect();
+        groups.dedup();
+        groups
     }
 
     /// Follows edits of groups; `groups` are the present ones.

@@ -75,6 +75,12 @@ impl<R: Routed> Index<R> {
         }
     }
 
+    /// Returns the routes that keep a large table from having a tree, in order:
+    /// each can hold for paths of more than half of the routes.
+    pub(crate) fn broad(&self) -> Vec<R> {
+        if self.tree.is_some() || !self.trie.is_large() { Vec::new() } else { self.trie.broad() }
+    }
+
     /// Returns the tree; without one the routes are a list.
     pub(crate) fn tree(&self) -> Option<&Tree> {
         self.tree.as_ref()
