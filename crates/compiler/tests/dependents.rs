@@ -179,7 +179,7 @@ fn a_weight_touches_the_routes_of_its_group_only() {
     assert_eq!(sizes(&first), "RouteConfiguration 2");
     let second =
         compiler.apply(manifests::changes(&canary.replace("}\n---", ", weight: 20}\n---")));
-    assert_eq!(sizes(&second), "RouteConfiguration 2");
+    assert_eq!(sizes(&second), "RouteConfiguration 1", "redirects are not shared out");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn conditions() -> impl Strategy<Value = Vec<&'static str>> {
     ]);
     let order = select(vec!["precedence: 1", "precedence: -1"]);
     let rare = prop::option::weighted::<_>;
-    (rare(0.2, method), rare(0.3, header), rare(0.25, query), rare(0.15, order))
+    (rare(0.1, method), rare(0.2, header), rare(0.15, query), rare(0.15, order))
         .prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect())
 }
 
@@ -256,13 +256,17 @@ fn mapping() -> impl Strategy<Value = Mapping> {
 
 /// Hosts of different names, or none at all.
 fn hosts() -> impl Strategy<Value = Vec<String>> {
+    // Without a Host for the rest, most requests find none.
+    let rest =
+        object("Host", "rest", "", "hostname: '*', requestPolicy: {insecure: {action: Route}}");
+    let rest = prop::option::weighted(0.7, Just(rest));
     let names = vec!["'*'", "a.test", "'*.test'", "x.org", "'a.*'", "'a.test:$HTTP'", "A.org"];
     let names = prop::sample::subsequence(names, 0..5);
     let selector = select(vec!["", "", "", ", mappingSelector: {matchLabels: {l: x}}"]);
     let action = select(vec!["", "Redirect", "Route", "Route", "Route", "Reject"]);
     let secret = any::<bool>();
     let traits = prop::collection::vec((selector, action, secret), 7);
-    (names, traits).prop_map(|(names, traits)| {
+    (rest, names, traits).prop_map(|(rest, names, traits)| {
         let each = names.iter().zip(traits).enumerate();
         each.map(|(number, (name, (selector, action, secret)))| {
             let policy = match action {
@@ -275,6 +279,7 @@ fn hosts() -> impl Strategy<Value = Vec<String>> {
             let spec = format!("hostname: {name}{selector}{policy}{secret}");
             object("Host", &format!("h{number}"), "", &spec)
         })
+        .chain(rest)
         .collect()
     })
 }
@@ -402,7 +407,7 @@ fn ask(aims: Vec<(String, &'static str)>) -> impl Strategy<Value = Ask> {
         prop::option::weighted(0.02, long),
     );
     let listener = (prop::bool::weighted(0.4), prop::bool::weighted(0.9));
-    (method, path, query, (prop::bool::weighted(0.5), host), headers, listener).prop_map(
+    (method, path, query, (prop::bool::weighted(0.7), host), headers, listener).prop_map(
         |(method, ((begin, meant), end, whole, long), query, (aimed, host), headers, listener)| {
             let path = whole.map_or_else(|| begin + &end.concat(), ToOwned::to_owned);
             let authority = if aimed && !meant.is_empty() { meant } else { host };
