@@ -30,6 +30,7 @@ mod inventory;
 mod load_balancing;
 mod objects;
 mod paths;
+mod poison;
 mod probes;
 mod protocols;
 mod rate_limit_labels;

@@ -150,7 +150,7 @@ fn command(text: &str) -> Result<&str, String> {
     };
     let takes_argument = WITH_ARGUMENT.contains(&name);
     if !takes_argument && !BARE.contains(&name) && !FREE.contains(&name) {
-        return Err(format!("`%{name}` is no command of Envoy's formats"));
+        return Err(format!("`%{name}` is no command of Envoy's header format"));
     }
     match (argument, length) {
         (None, _) if takes_argument => Err(format!("`%{name}` needs an argument in brackets")),
