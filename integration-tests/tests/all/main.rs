@@ -26,6 +26,7 @@ mod hosts;
 mod http3;
 mod http_limits;
 mod ingress;
+mod inputs;
 mod inventory;
 mod load_balancing;
 mod objects;
