@@ -36,7 +36,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
             Change::Broken { findings: found, .. } | Change::Input { findings: found, .. } => {
                 findings.extend(found);
             }
-            Change::Delete(_) | Change::Registered { .. } => {}
+            Change::Delete(_) | Change::Registered { .. } | Change::File { .. } => {}
         }
     }
     objects.sort_by(|a, b| (&a.origin, a.key()).cmp(&(&b.origin, b.key())));
