@@ -46,9 +46,8 @@ spec: {hostname: '*', prefix: /another/, service: BACKEND}
 ";
     let builder = Stack::builder().without_listeners().backend("first").await;
     let backend = builder.backend_named("first").address().to_string();
-    let labelled = labelled
-        .replace("PORT", &builder.http_port().to_string())
-        .replace("BACKEND", &backend);
+    let labelled =
+        labelled.replace("PORT", &builder.http_port().to_string()).replace("BACKEND", &backend);
     let builder = builder.environment("AMBASSADOR_LABEL_SELECTOR", "gateway in (edge)");
     let stack = builder.file("labelled.yaml", &labelled).start().await;
     stack.until_status("/selected/", 200).await;
@@ -128,7 +127,8 @@ async fn convert_prints_current_objects_and_tells_what_it_cannot() {
         "---\napiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata:\n  name: quote\n\
          spec:\n  hostname: \"*\"\n  prefix: /$AREA/\n  service: quote\n"
     );
-    files.write("bad.yaml", "apiVersion: getambassador.io/v9\nkind: Mapping\nmetadata: {name: m}\n");
+    files
+        .write("bad.yaml", "apiVersion: getambassador.io/v9\nkind: Mapping\nmetadata: {name: m}\n");
     let ended = convert(&files).ended().await;
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stdout.contains("name: quote") && ended.stderr.contains("bad.yaml:1: error"));

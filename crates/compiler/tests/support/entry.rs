@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use nuncio_api::Change;
 use nuncio_api::manifest::{Format, Manifest};
+use nuncio_api::{Change, Reading};
 use nuncio_compiler::explain::Request;
 use nuncio_compiler::{Address, Compiler, Resource, Settings, explain, render};
 
@@ -24,7 +24,8 @@ pub(crate) fn compiler() -> Compiler {
 /// Reads a file of a folder.
 pub(crate) fn read(text: &[u8]) -> Vec<Change> {
     let name: Arc<str> = "fuzz.yaml".into();
-    Manifest::read(&name, text, Format::Yaml, "default").into_changes(name)
+    let reading = Reading::of_namespace("default");
+    Manifest::read(&name, text, Format::Yaml, &reading).into_changes(name)
 }
 
 /// Reads a file of a folder, compiles what is in it twice, as a whole and again
