@@ -73,7 +73,7 @@ fn empty_strings_and_lists_vanish_except_where_they_mean_something() {
     }));
     assert_eq!(mapping.hostname, None);
     assert_eq!(mapping.tls, None);
-    assert_eq!(mapping.remove_request_headers, None);
+    assert_eq!(mapping.remove_request_headers, Some(Vec::new()));
     assert_eq!(mapping.rewrite.as_deref(), Some(""));
     assert_eq!(mapping.add_response_headers, Some(Default::default()));
     assert!(mapping.cors.is_some());
