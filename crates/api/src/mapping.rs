@@ -106,7 +106,7 @@ pub struct Mapping {
     // How it is rewritten.
     /// Replaces `prefix` in the path; the empty string, which survives, and
     /// null leave the path alone. Default: `/`.
-    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "Option::deserialize", skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<String>,
     /// Rewrites the path by pattern; disables `rewrite`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,10 +256,4 @@ fn some_list<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
     one_or_many(deserializer).map(Some)
-}
-
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<String>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }
