@@ -18,6 +18,7 @@ mod consul;
 mod emit;
 mod encoded;
 mod idle;
+mod index;
 mod intake;
 mod namesakes;
 mod publish;
@@ -29,6 +30,7 @@ mod tables;
 
 use broad::Broad;
 use clusters::Clusters;
+use index::Number;
 use publish::Published;
 use reports::{Pass, Reports};
 use routes::{Edits, Routes};
@@ -105,7 +107,8 @@ struct Dirty {
     ingress: bool,
     policies: bool,
     limits: bool,
-    mappings: BTreeSet<ItemId>,
+    /// By number.
+    mappings: BTreeSet<Number>,
     /// Services with what was defined of them before.
     services: BTreeMap<(String, String), u64>,
     secrets: BTreeSet<SecretName>,
@@ -160,6 +163,9 @@ impl Compiler {
     pub fn sources(&self, name: &ResourceName) -> Vec<ObjectKey> {
         let Some(resource) = self.published.get(name) else { return Vec::new() };
         let mut keys: BTreeSet<ObjectKey> = resource.sources.iter().cloned().collect();
+        if name.type_url == TypeUrl::Cluster {
+            keys.extend(self.clusters.users(&name.name).map(|item| (*item.source).clone()));
+        }
         if name.type_url == TypeUrl::RouteConfiguration
             && let Some(scene) = &self.scene
             && let Some(table) = scene.tables.iter().find(|table| table.name == name.name)
@@ -242,13 +248,12 @@ impl Compiler {
         let all: BTreeSet<ItemId> = self.internal.keys().chain(internal.keys()).cloned().collect();
         for id in all {
             if self.internal.get(&id) != internal.get(&id) {
-                self.routes.set_item(&id, internal.get(&id).cloned());
-                dirty.mappings.insert(id);
+                dirty.mappings.insert(self.routes.set_item(&id, internal.get(&id).cloned()));
             }
         }
         self.internal = internal;
         if self.scene.as_ref().is_none_or(|old| old.stage != scene.stage) {
-            dirty.mappings.extend(self.routes.ids().cloned());
+            dirty.mappings.extend(self.routes.numbers());
         }
         self.clusters.set_scene(&scene.clusters, &mut self.published);
         self.routes.set_hosts(&scene.hosts, &scene.stage, &mut self.reports);
@@ -258,10 +263,10 @@ impl Compiler {
     /// Parses dirty Mappings, names clusters, redoes groups; returns what
     /// changed of the Hosts' routes.
     fn settle_mappings(&mut self, scene: &Scene, dirty: &Dirty) -> Edits {
-        for id in &dirty.mappings {
-            let internal = self.internal.contains_key(id);
+        let internal = |id: &ItemId| self.internal.contains_key(id);
+        for number in &dirty.mappings {
             self.routes.parse(
-                id,
+                *number,
                 internal,
                 &scene.stage,
                 &self.services,
@@ -270,7 +275,7 @@ impl Compiler {
             );
         }
         let renamed = self.clusters.flush(&mut self.published);
-        self.routes.renamed(&renamed);
+        self.routes.renamed(renamed);
         self.routes.flush(&scene.stage, &self.clusters, &mut self.reports)
     }
 }

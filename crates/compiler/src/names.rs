@@ -25,7 +25,9 @@ pub(crate) fn sha1_hex(text: &str) -> String {
 
 /// Replaces every character outside `[0-9A-Za-z_]` by `_`.
 pub(crate) fn sanitise(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+    let mut clean = String::with_capacity(text.len());
+    clean.extend(text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
+    clean
 }
 
 /// Returns the name under which a cluster is published.

@@ -111,9 +111,8 @@ pub struct Resource {
     /// The encoded message, without the `Any` around it. Versions share the
     /// chunks in which they agree.
     pub bytes: Rope,
-    /// Objects that this resource was made of, sorted. A route configuration
-    /// and a listener name Listener and Hosts here;
-    /// [`Compiler::sources`](crate::Compiler::sources) adds the Mappings.
+    /// Objects that this resource was made of, sorted, the Mappings left out:
+    /// [`Compiler::sources`](crate::Compiler::sources) adds them.
     pub sources: Arc<[ObjectKey]>,
 }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use bytes::Bytes;
+
 use crate::rope::{Chunk, Writer};
 
 /// A key of elements, in their order.
@@ -50,10 +52,10 @@ impl<K> Default for Runs<K> {
 
 impl<K: RunKey> Runs<K> {
     /// Encodes a sequence anew. `ends` are those of its keys behind which a run
-    /// ends; `encode` gives the bytes of the elements in a span.
+    /// ends; `encode` appends the elements in a span.
     pub(crate) fn new(
         ends: impl Iterator<Item = K>,
-        encode: impl Fn(Span<'_, K>) -> Vec<u8>,
+        encode: impl Fn(Span<'_, K>, &mut Vec<u8>),
     ) -> Self {
         let mut runs = Self::default();
         let dirty = ends.map(End::At).chain([End::Open]).collect();
@@ -66,7 +68,7 @@ impl<K: RunKey> Runs<K> {
     pub(crate) fn edit(
         &mut self,
         changed: impl Iterator<Item = (K, bool)>,
-        encode: impl Fn(Span<'_, K>) -> Vec<u8>,
+        encode: impl Fn(Span<'_, K>, &mut Vec<u8>),
     ) {
         let mut dirty = BTreeSet::new();
         let mut touched = Vec::new();
@@ -93,7 +95,8 @@ impl<K: RunKey> Runs<K> {
     }
 
     /// Encodes these runs; all others have their ends already.
-    fn encode(&mut self, dirty: BTreeSet<End<K>>, encode: impl Fn(Span<'_, K>) -> Vec<u8>) {
+    fn encode(&mut self, dirty: BTreeSet<End<K>>, encode: impl Fn(Span<'_, K>, &mut Vec<u8>)) {
+        let mut run = Vec::new();
         for end in dirty {
             let from = match self.runs.range(..&end).next_back() {
                 Some((End::At(key), _)) => Bound::Excluded(key),
@@ -103,8 +106,9 @@ impl<K: RunKey> Runs<K> {
                 End::At(key) => Bound::Included(key),
                 End::Open => Bound::Unbounded,
             };
-            let run = Chunk::new(encode((from, to)).into());
-            self.set(end, Some(run));
+            run.clear();
+            encode((from, to), &mut run);
+            self.set(end, Some(Chunk::new(Bytes::copy_from_slice(&run))));
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nuncio_api::ObjectKey;
 
+use super::index::{Few, Lookup, Number, Slab};
 use super::publish::Published;
 use crate::envoy;
 use crate::ir::cluster::{Cluster, Discovery};
@@ -13,48 +14,80 @@ use crate::ir::mapping::Target;
 use crate::ir::scene::SceneClusters;
 use crate::{ResourceName, TypeUrl, names};
 
-/// Users and clusters of one full name. The plain name stays with the options
-/// of the first user in processing order; others get names of their own.
-#[derive(Debug, Default)]
+/// Clusters of one full name. The plain name stays with the options of the
+/// first user in processing order; others get names of their own.
+#[derive(Debug)]
 struct Name {
-    users: BTreeMap<ItemId, (u64, Arc<Cluster>)>,
-    /// Published names and clusters by options.
-    published: BTreeMap<u64, (Arc<str>, Arc<Cluster>)>,
+    full: Arc<str>,
+    variants: Vec<Variant>,
+}
+
+/// One set of options.
+#[derive(Debug)]
+struct Variant {
+    options: u64,
+    cluster: Arc<Cluster>,
+    /// Mappings in processing order, with their numbers.
+    users: Few<(ItemId, Number)>,
+    published: Option<Arc<str>>,
 }
 
 /// Every cluster in use.
 #[derive(Debug, Default)]
 pub(super) struct Clusters {
-    names: BTreeMap<Arc<str>, Name>,
-    user_names: BTreeMap<ItemId, (Arc<str>, u64)>,
+    names: Slab<Name>,
+    by_full: Lookup<Arc<str>, Number>,
+    /// Full name and options by number of the Mapping.
+    used: Vec<Option<(Number, u64)>>,
     /// Plug-in services and TCPMappings: published name, target, user.
     scene: Vec<(Arc<str>, Target, ObjectKey)>,
-    dirty: BTreeSet<Arc<str>>,
+    dirty: BTreeSet<Number>,
+    /// Names of which the scene has one, or had.
+    reserved: BTreeSet<Number>,
     /// EDS service names with the number of clusters that ask for them.
     eds: BTreeMap<Arc<str>, usize>,
     /// Those that came into use or went out of it.
     eds_touched: BTreeSet<Arc<str>>,
 }
 
+// === impl Clusters ===
+
 impl Clusters {
-    /// Sets or removes an item's cluster.
-    pub(super) fn set(&mut self, item: &ItemId, target: Option<&Target>) {
-        let wanted = target.map(|target| (target.name.clone(), target.options));
-        if self.user_names.get(item) == wanted.as_ref() {
+    /// Sets or removes a Mapping's cluster.
+    pub(super) fn set(&mut self, number: Number, item: &ItemId, target: Option<&Target>) {
+        let at = number as usize;
+        if self.used.len() <= at {
+            self.used.resize(at + 1, None);
+        }
+        let known = self.used[at];
+        let wanted = target.map(|target| (self.name(&target.name), target.options));
+        if known == wanted {
             return;
         }
-        if let Some((name, _)) = self.user_names.remove(item)
-            && let Some(entry) = self.names.get_mut(&name)
+        if let Some((name, options)) = known
+            && let Some(entry) = self.names.get_mut(name)
         {
-            entry.users.remove(item);
+            let with = entry.variants.iter_mut().find(|variant| variant.options == options);
+            with.into_iter().for_each(|variant| variant.users.remove(&(item.clone(), number)));
             self.dirty.insert(name);
         }
-        if let (Some(target), Some(wanted)) = (target, wanted) {
-            let entry = self.names.entry(target.name.clone()).or_default();
-            entry.users.insert(item.clone(), (target.options, target.cluster.clone()));
-            self.dirty.insert(target.name.clone());
-            self.user_names.insert(item.clone(), wanted);
+        if let (Some(target), Some((name, _))) = (target, wanted)
+            && let Some(entry) = self.names.get_mut(name)
+        {
+            entry.variant(target).users.insert((item.clone(), number));
+            self.dirty.insert(name);
         }
+        self.used[at] = wanted;
+    }
+
+    /// Returns the number of a full name, made if it is not there.
+    fn name(&mut self, full: &Arc<str>) -> Number {
+        if let Some(number) = self.by_full.get(full) {
+            return *number;
+        }
+        let number = self.names.insert(Name { full: full.clone(), variants: Vec::new() });
+        self.by_full.insert(full.clone(), number);
+        number
     }
 
     /// Replaces the clusters of the scene.
@@ -70,7 +103,7 @@ impl Clusters {
         for (name, target, user) in &clusters.list {
             let bytes = envoy::cluster::encode(name, &target.cluster);
             let name = ResourceName::new(TypeUrl::Cluster, name.clone());
-            published.set(name, bytes, vec![user.clone()]);
+            published.set(name, bytes, [user.clone()]);
             self.take_eds(&target.cluster);
             self.touch(&target.name);
         }
@@ -78,100 +111,109 @@ impl Clusters {
     }
 
     fn touch(&mut self, name: &Arc<str>) {
-        if self.names.contains_key(name) {
-            self.dirty.insert(name.clone());
+        if let Some(number) = self.by_full.get(name) {
+            self.dirty.insert(*number);
+            self.reserved.insert(*number);
         }
     }
 
-    /// Returns the published name of an item's cluster.
-    pub(super) fn published(&self, item: &ItemId) -> Arc<str> {
-        self.user_names
-            .get(item)
-            .and_then(|(name, options)| self.names.get(name)?.published.get(options))
-            .map(|(published, _)| published.clone())
-            .unwrap_or_default()
+    /// Returns the published name of a Mapping's cluster.
+    pub(super) fn published(&self, number: Number) -> Arc<str> {
+        let find = || {
+            let (name, options) = (*self.used.get(number as usize)?)?;
+            let variants = &self.names.get(name)?.variants;
+            variants.iter().find(|variant| variant.options == options)?.published.clone()
+        };
+        find().unwrap_or_default()
     }
 
-    /// Names and emits what changed; returns the items whose cluster has
+    /// Returns the Mappings that use a published cluster.
+    pub(super) fn users(&self, published: &str) -> impl Iterator<Item = &ItemId> {
+        let variants = self.names.values().flat_map(|name| &name.variants);
+        variants
+            .filter(move |variant| variant.published.as_deref() == Some(published))
+            .flat_map(|variant| variant.users.iter().map(|(item, _)| item))
+    }
+
+    /// Names and emits what changed; returns the Mappings whose cluster has
     /// another name now.
-    pub(super) fn flush(&mut self, published: &mut Published) -> BTreeSet<ItemId> {
-        let mut renamed = BTreeSet::new();
-        for full in std::mem::take(&mut self.dirty) {
-            let Some(mut entry) = self.names.remove(&full) else { continue };
-            let before = std::mem::take(&mut entry.published);
-            let reserved = self.scene.iter().find(|(_, target, _)| target.name == full);
-            let owner = reserved
-                .map(|(_, target, _)| target.options)
-                .or_else(|| entry.users.values().next().map(|(options, _)| *options));
-            let mut by_options: BTreeMap<u64, (Arc<Cluster>, Vec<ObjectKey>)> = BTreeMap::new();
-            for (user, (options, cluster)) in &entry.users {
-                by_options
-                    .entry(*options)
-                    .or_insert_with(|| (cluster.clone(), Vec::new()))
-                    .1
-                    .push((*user.source).clone());
-            }
-            for (options, (cluster, mut sources)) in by_options {
-                let name: Arc<str> = if Some(options) == owner {
-                    names::published_cluster(&full).into()
+    pub(super) fn flush(&mut self, published: &mut Published) -> Vec<Number> {
+        let mut renamed = Vec::new();
+        let reserved = std::mem::take(&mut self.reserved);
+        for number in std::mem::take(&mut self.dirty) {
+            let Some(name) = self.names.get_mut(number) else { continue };
+            let full = name.full.clone();
+            let mut variants = std::mem::take(&mut name.variants);
+            let gone: Vec<Variant> = variants.extract_if(.., |v| v.users.is_empty()).collect();
+            let mut stale: Vec<Arc<str>> = Vec::new();
+            let owner = self.owner(&full, &variants);
+            for variant in &mut variants {
+                let wanted = if Some(variant.options) == owner {
+                    names::published_cluster(&full)
                 } else {
-                    names::published_cluster(&names::variant_cluster(&full, options)).into()
+                    names::published_cluster(&names::variant_cluster(&full, variant.options))
                 };
-                let scene = self.scene.iter().filter(|(shared, ..)| *shared == name);
-                sources.extend(scene.map(|(.., user)| user.clone()));
-                sources.sort();
-                sources.dedup();
-                if !before.contains_key(&options) {
-                    self.take_eds(&cluster);
+                let same = variant.published.as_deref() == Some(&*wanted);
+                if !same {
+                    let wanted: Arc<str> = wanted.into();
+                    match variant.published.replace(wanted) {
+                        Some(old) => stale.push(old),
+                        None => self.take_eds(&variant.cluster),
+                    }
+                    renamed.extend(variant.users.iter().map(|(_, number)| *number));
                 }
-                let bytes = envoy::cluster::encode(&name, &cluster);
-                published.set(ResourceName::new(TypeUrl::Cluster, name.clone()), bytes, sources);
-                entry.published.insert(options, (name, cluster));
+                if !same || reserved.contains(&number) {
+                    self.publish(variant, published);
+                }
             }
-            self.retire(&before, &entry, published);
-            renamed.extend(
-                entry
-                    .users
-                    .iter()
-                    .filter(|(_, (options, _))| {
-                        let name = |map: &BTreeMap<u64, (Arc<str>, Arc<Cluster>)>| {
-                            map.get(options).map(|(name, _)| name.clone())
-                        };
-                        name(&before) != name(&entry.published)
-                    })
-                    .map(|(user, _)| user.clone()),
-            );
-            if !entry.users.is_empty() {
-                self.names.insert(full, entry);
+            for variant in gone {
+                if let Some(old) = variant.published {
+                    self.drop_eds(&variant.cluster);
+                    stale.push(old);
+                }
+            }
+            stale.retain(|old| variants.iter().all(|kept| kept.published.as_ref() != Some(old)));
+            for old in stale {
+                self.retire(old, published);
+            }
+            if variants.is_empty() {
+                self.names.remove(number);
+                self.by_full.remove(&full);
+            } else if let Some(name) = self.names.get_mut(number) {
+                name.variants = variants;
             }
         }
         renamed
     }
 
-    /// Removes clusters that nobody uses any more under their former name.
-    fn retire(
-        &mut self,
-        before: &BTreeMap<u64, (Arc<str>, Arc<Cluster>)>,
-        entry: &Name,
-        published: &mut Published,
-    ) {
-        for (options, (name, cluster)) in before {
-            if !entry.published.contains_key(options) {
-                self.drop_eds(cluster);
+    /// Removes a cluster that no Mapping uses any more.
+    fn retire(&self, name: Arc<str>, published: &mut Published) {
+        let resource = ResourceName::new(TypeUrl::Cluster, name);
+        match self.scene.iter().find(|(other, ..)| *other == resource.name) {
+            // From now on it is the scene's alone.
+            Some((name, target, user)) => {
+                let bytes = envoy::cluster::encode(name, &target.cluster);
+                published.set(resource, bytes, [user.clone()]);
             }
-            if entry.published.values().any(|(other, _)| other == name) {
-                continue;
-            }
-            let resource = ResourceName::new(TypeUrl::Cluster, name.clone());
-            match self.scene.iter().find(|(other, ..)| other == name) {
-                // From now on it is the scene's alone.
-                Some((_, target, user)) => {
-                    let bytes = envoy::cluster::encode(name, &target.cluster);
-                    published.set(resource, bytes, vec![user.clone()]);
-                }
-                None => published.remove(&resource),
-            }
+            None => published.remove(&resource),
         }
+    }
+
+    /// Returns the options that have the plain name.
+    fn owner(&self, full: &Arc<str>, variants: &[Variant]) -> Option<u64> {
+        let reserved = self.scene.iter().find(|(_, target, _)| target.name == *full);
+        reserved.map(|(_, target, _)| target.options).or_else(|| {
+            let first = variants.iter().min_by_key(|variant| variant.users.iter().next());
+            first.map(|variant| variant.options)
+        })
+    }
+
+    fn publish(&self, variant: &Variant, published: &mut Published) {
+        let Some(name) = &variant.published else { return };
+        let bytes = envoy::cluster::encode(name, &variant.cluster);
+        let scene = self.scene.iter().filter(|(other, ..)| other == name);
+        let sources: Vec<ObjectKey> = scene.map(|(.., user)| user.clone()).collect();
+        published.set(ResourceName::new(TypeUrl::Cluster, name.clone()), bytes, sources);
     }
 
     fn take_eds(&mut self, cluster: &Cluster) {
@@ -228,5 +270,24 @@ impl Clusters {
     /// Hands over EDS service names that came into use or went out of it.
     pub(super) fn drain_eds(&mut self) -> BTreeSet<Arc<str>> {
         std::mem::take(&mut self.eds_touched)
+    }
+}
+
+// === impl Name ===
+
+impl Name {
+    /// Returns the variant of these options, made if it is not there.
+    fn variant(&mut self, target: &Target) -> &mut Variant {
+        let known = self.variants.iter().position(|variant| variant.options == target.options);
+        let at = known.unwrap_or_else(|| {
+            self.variants.push(Variant {
+                options: target.options,
+                cluster: target.cluster.clone(),
+                users: Few::None,
+                published: None,
+            });
+            self.variants.len() - 1
+        });
+        &mut self.variants[at]
     }
 }

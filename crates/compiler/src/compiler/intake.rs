@@ -215,8 +215,7 @@ impl Compiler {
                 self.error_responses.remove(&id);
             }
             dirty.scene |= had_any == self.error_responses.is_empty();
-            self.routes.set_item(&id, item);
-            dirty.mappings.insert(id);
+            dirty.mappings.insert(self.routes.set_item(&id, item));
             return;
         }
         let items = self.items.entry(kind).or_default();
@@ -288,8 +287,8 @@ impl Compiler {
                 dirty.scene = true;
             }
             if !is_host(old) || !is_host(new) {
-                self.routes.set_item(&id, new.filter(|_| !is_host(new)).cloned());
-                dirty.mappings.insert(id);
+                let mapping = new.filter(|_| !is_host(new)).cloned();
+                dirty.mappings.insert(self.routes.set_item(&id, mapping));
             }
         }
         self.derived = derived;

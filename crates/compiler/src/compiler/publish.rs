@@ -21,7 +21,7 @@ impl Published {
         &mut self,
         name: ResourceName,
         bytes: impl Into<Rope>,
-        sources: Vec<ObjectKey>,
+        sources: impl Into<Arc<[ObjectKey]>>,
     ) {
         let resource = Resource::new(name.clone(), bytes, sources.into());
         match self.resources.get(&name) {

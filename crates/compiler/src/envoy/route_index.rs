@@ -149,17 +149,14 @@ impl RouteIndex {
     /// # Panics
     /// When there are fewer routes than the index was planned for.
     pub fn append_matcher(&self, routes: &[RouteEntry<'_>], out: &mut Vec<u8>) {
-        let encoded = |leaf: &Leaf| {
-            let mut list = Vec::new();
-            append_list(wire::ROUTES, leaf.routes.iter().map(|at| routes[*at].encoded), &mut list);
-            list
-        };
-        let Some((rest, keyed)) = self.leaves.split_first() else { return };
+        let encoded = |leaf: &Leaf| leaf.routes.clone().into_iter().map(|at| routes[at].encoded);
+        let Some((first, keyed)) = self.leaves.split_first() else { return };
         let mut map = Vec::new();
         for leaf in keyed {
-            wire::append_entry(&leaf.key, &encoded(leaf), &mut map);
+            wire::append_entry(&leaf.key, encoded(leaf), &mut map);
         }
-        let rest = encoded(rest);
+        let mut rest = Vec::new();
+        append_list(wire::ROUTES, encoded(first), &mut rest);
         wire::begin_matcher(map.len(), &rest, out);
         out.extend_from_slice(&map);
         wire::end_matcher(&rest, out);

@@ -318,6 +318,7 @@ impl Binder<'_, '_> {
         sources.sort();
         sources.dedup();
         let offers_http3 = self.offers_http3;
+        let sources = sources.into();
         bound.tables.push(RouteTable { name, virtual_hosts, sources, offers_http3 });
     }
 

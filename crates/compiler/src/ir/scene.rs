@@ -101,7 +101,7 @@ pub(crate) enum Profile {
 pub(crate) struct RouteTable {
     pub(crate) name: Arc<str>,
     pub(crate) virtual_hosts: Vec<VirtualHost>,
-    pub(crate) sources: Vec<ObjectKey>,
+    pub(crate) sources: Arc<[ObjectKey]>,
     /// Clients are told of HTTP/3 on this port.
     pub(crate) offers_http3: bool,
 }

@@ -12,8 +12,8 @@ impl RunKey for u16 {
 
 type Elements = BTreeMap<u16, Vec<u8>>;
 
-fn encode(elements: &Elements) -> impl Fn(Span<'_, u16>) -> Vec<u8> {
-    move |span| elements.range::<u16, _>(span).flat_map(|(_, bytes)| bytes.clone()).collect()
+fn encode(elements: &Elements) -> impl Fn(Span<'_, u16>, &mut Vec<u8>) {
+    move |span, run| run.extend(elements.range::<u16, _>(span).flat_map(|(_, bytes)| bytes))
 }
 
 fn whole(elements: &Elements) -> Runs<u16> {

@@ -131,12 +131,10 @@ impl Sheet {
     }
 }
 
-fn encode(groups: Option<&Groups>, profile: Profile) -> impl Fn(Span<'_, Place>) -> Vec<u8> {
-    move |span| {
+fn encode(groups: Option<&Groups>, profile: Profile) -> impl Fn(Span<'_, Place>, &mut Vec<u8>) {
+    move |span, run| {
         let groups = groups.into_iter().flat_map(|all| all.range::<Place, _>(span));
         let pieces = groups.flat_map(|(_, encoded)| encoded.get(profile));
-        let mut run = Vec::new();
-        virtual_host::append_routes(pieces.map(|piece| piece.encoded()), &mut run);
-        run
+        virtual_host::append_routes(pieces.map(|piece| piece.encoded()), run);
     }
 }

@@ -151,13 +151,12 @@ impl Tree {
 fn encode<R: Routed>(
     trie: &Trie<R>,
     keys: &BTreeMap<Arc<str>, NodeId>,
-) -> impl Fn(Span<'_, Arc<str>>) -> Vec<u8> {
-    move |span| {
-        let mut run = Vec::new();
+) -> impl Fn(Span<'_, Arc<str>>, &mut Vec<u8>) {
+    move |span, run| {
         for (key, node) in keys.range::<Arc<str>, _>(span) {
-            wire::append_entry(key, &list(trie, *node), &mut run);
+            let routes = trie.list(*node);
+            wire::append_entry(key, routes.iter().map(|route| route.entry().encoded), run);
         }
-        run
     }
 }
 

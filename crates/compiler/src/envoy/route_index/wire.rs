@@ -71,7 +71,8 @@ impl Lengths {
         let header = field_len(HEADER_NAME, PATH.len());
         let input = extension_len("path", INPUT_URL, header);
         let tree = field_len(INPUT, input) + field_len(PREFIX_MATCH_MAP, map);
-        let fallback = if rest.is_empty() { 0 } else { field_len(ON_NO_MATCH, on_match_len(rest)) };
+        let fallback =
+            if rest.is_empty() { 0 } else { field_len(ON_NO_MATCH, on_match_len(rest.len())) };
         Self { header, input, tree, matcher: field_len(MATCHER_TREE, tree) + fallback }
     }
 }
@@ -93,33 +94,39 @@ pub(super) fn begin_matcher(map: usize, rest: &[u8], out: &mut Vec<u8>) {
     head(PREFIX_MATCH_MAP, map, out);
 }
 
-/// Appends what comes behind the map.
+/// Appends what comes behind the map: the list of the empty key, encoded.
 pub(super) fn end_matcher(rest: &[u8], out: &mut Vec<u8>) {
     if !rest.is_empty() {
-        head(ON_NO_MATCH, on_match_len(rest), out);
-        on_match(rest, out);
+        head(ON_NO_MATCH, on_match_len(rest.len()), out);
+        begin_on_match(rest.len(), out);
+        out.extend_from_slice(rest);
     }
 }
 
-/// Appends an entry of the map: a key and its list.
-pub(super) fn append_entry(key: &str, list: &[u8], out: &mut Vec<u8>) {
+/// Appends an entry of the map: a key and the routes of its list.
+pub(super) fn append_entry<'a>(
+    key: &str,
+    routes: impl Iterator<Item = &'a [u8]> + Clone,
+    out: &mut Vec<u8>,
+) {
+    let list = list_len(ROUTES, routes.clone());
     let length = field_len(KEY, key.len()) + field_len(VALUE, on_match_len(list));
-    out.reserve(field_len(MAP, length));
     head(MAP, length, out);
     text(KEY, key, out);
     head(VALUE, on_match_len(list), out);
-    on_match(list, out);
+    begin_on_match(list, out);
+    append_list(ROUTES, routes, out);
 }
 
-/// Returns the length of a `Matcher.OnMatch` whose action is a `RouteList`.
-fn on_match_len(list: &[u8]) -> usize {
-    field_len(ACTION, extension_len("routes", LIST_URL, list.len()))
+/// Returns the length of a `Matcher.OnMatch` whose action is a `RouteList` of
+/// this length.
+fn on_match_len(list: usize) -> usize {
+    field_len(ACTION, extension_len("routes", LIST_URL, list))
 }
 
-fn on_match(list: &[u8], out: &mut Vec<u8>) {
-    head(ACTION, extension_len("routes", LIST_URL, list.len()), out);
-    extension_head("routes", LIST_URL, list.len(), out);
-    out.extend_from_slice(list);
+fn begin_on_match(list: usize, out: &mut Vec<u8>) {
+    head(ACTION, extension_len("routes", LIST_URL, list), out);
+    extension_head("routes", LIST_URL, list, out);
 }
 
 /// Returns the length of a `TypedExtensionConfig` around a message.
