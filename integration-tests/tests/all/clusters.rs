@@ -80,7 +80,7 @@ async fn statistics_go_by_the_stats_name_or_the_service() {
         assert_eq!(stack.get("/plain/").await.unwrap().status, 200);
         assert_eq!(stack.get("/named/").await.unwrap().status, 200);
     }
-    for stat in ["http___first_default_80", "my_stats"] {
+    for stat in ["first_default_80", "my_stats"] {
         let completed = format!("cluster.{stat}.upstream_rq_completed");
         assert_eq!(stack.statistic(&completed).await, Some(3), "{stat}");
     }

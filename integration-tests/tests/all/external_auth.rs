@@ -7,6 +7,8 @@ use envoy_types::pb::envoy::service::auth::v3::{
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::rpc::Status;
+use nuncio::Bundle;
+use nuncio::echo::{Options, server_config};
 use nuncio::envoy::Version;
 use nuncio_integration_tests::{Client, Fake, Reply, Stack, envoy_version, free_port, until};
 use reqwest::Method;
@@ -18,9 +20,7 @@ fn option(name: &str, value: &str) -> HeaderValueOption {
 
 fn header<'a>(request: &'a CheckRequest, name: &str) -> Option<&'a str> {
     let http = request.attributes.as_ref()?.request.as_ref()?.http.as_ref()?;
-    let all = http.header_map.as_ref().map_or(&[][..], |map| &map.headers);
-    let found = all.iter().find(|header| header.key == name)?;
-    std::str::from_utf8(&found.raw_value).ok()
+    http.headers.get(name).map(String::as_str)
 }
 
 /// Denies what says `x-verdict: deny`, names the user of everything else.
@@ -303,4 +303,41 @@ async fn cleartext_that_is_redirected_is_nobodys_question() {
     let reply = post(&stack, "/x", &[("x-verdict", "deny"), ("host", "a.test")], "").await;
     assert_eq!((reply.status, reply.header("location")), (301, Some("https://a.test/x")));
     assert!(fake.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_auth_server_is_asked_over_tls_by_its_scheme_or_by_a_context() {
+    let bundle = Bundle::generate(&["judge.test".to_owned()]).unwrap();
+    let config = server_config(bundle.chain.as_bytes(), bundle.key.as_bytes(), None).unwrap();
+    let judge = Options { tls: Some(config), ..Options::named("judge") };
+    let authority = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: judge-ca, namespace: default}}\n\
+         stringData: {{tls.crt: {}}}\n",
+        serde_json::to_string(&bundle.authority).unwrap()
+    );
+    let service = |address: &str, more: &str| {
+        format!(
+            "{{auth_service: {address}, proto: http, allowed_request_headers: [x-echo-status]{more}}}"
+        )
+    };
+    let stack = Stack::builder()
+        .backend("first")
+        .await
+        .backend_with(judge)
+        .await
+        .mapping("all", "/", "first")
+        .file("authority.yaml", &authority)
+        .object("TLSContext", "judge", "{ca_secret: judge-ca, sni: judge.test}")
+        .object("AuthService", "own", &service("\"https://judge\"", ""))
+        .start()
+        .await;
+    let sni = async || {
+        let reply = post(&stack, "/", &[("x-echo-status", "401")], "").await;
+        assert_eq!(reply.status, 401);
+        reply.echo().tls.map(|session| session.sni)
+    };
+    assert_eq!(sni().await, Some(None), "by the scheme alone no name is sent");
+    stack.put("AuthService", "own", &service("judge", ", tls: judge"));
+    let named = |seen: &Option<Option<String>>| *seen == Some(Some("judge.test".to_owned()));
+    until("the context is in use", sni, named).await;
 }

@@ -102,7 +102,7 @@ async fn bad_objects_are_reported_by_key_while_good_ones_route() {
         ("no-prefix.default.1", "spec.prefix in body is required"),
         ("bad-type.default.1", "spec.timeout_ms in body must be of type"),
         ("bad-port.default.1", "found invalid port for service"),
-        ("bad-host.default.1", "host"),
+        ("bad-host.default.1", "cannot hold"),
         ("bad-retry.default.1", "retry_on"),
         ("no-port.default.1", "spec.port in body is required"),
     ] {

@@ -54,7 +54,8 @@ async fn limited(more: &str) -> (Fake<RateLimitRequest>, Stack) {
         .await
         .file("mappings.yaml", MAPPINGS)
         .module(
-            "{default_labels: {limits: {defaults: [{generic_key: {key: gateway, value: edge}}]}}}",
+            "{default_label_domain: limits, \
+             default_labels: {limits: {defaults: [{generic_key: {key: gateway, value: edge}}]}}}",
         )
         .object("RateLimitService", "own", &service(fake.address(), more))
         .start()
