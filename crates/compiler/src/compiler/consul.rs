@@ -56,7 +56,7 @@ impl Compiler {
             Some(endpoints) => {
                 let bytes = envoy::endpoint::encode(service, endpoints);
                 let named_by = catalogue(scene, service).and_then(|(c, _)| c.named_by.clone());
-                self.published.set(resource, bytes, named_by.into_iter().collect());
+                self.published.set(resource, bytes, named_by.into_iter().collect::<Vec<_>>());
             }
             None => self.published.remove(&resource),
         }

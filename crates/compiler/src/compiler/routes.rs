@@ -91,7 +91,8 @@ impl Routes {
 
     /// The Mappings of a group.
     pub(super) fn members(&self, group: GroupId) -> impl Iterator<Item = &Arc<Mapping>> {
-        self.groups.get(&group).into_iter().flat_map(|built| built.group.members())
+        let built = self.group_numbers.get(&group).and_then(|number| self.groups.get(*number));
+        built.into_iter().flat_map(Built::members)
     }
 
     /// Mappings whose cluster depends on a Service.
