@@ -106,7 +106,7 @@ async fn a_log_service_is_told_of_every_request() {
     assert_eq!(response.response_headers["x-echo-backend"], "first");
     let first = sink.seen().into_iter().find_map(|message| message.identifier).unwrap();
     assert_eq!(first.log_name, "sink");
-    assert_eq!(first.node.unwrap().cluster, "default-default");
+    assert_eq!(first.node.unwrap().cluster, "ambassador-default");
 }
 
 #[tokio::test]

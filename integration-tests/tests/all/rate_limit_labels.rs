@@ -82,7 +82,7 @@ async fn each_group_of_labels_becomes_a_descriptor_after_the_default_labels() {
     assert_eq!(
         descriptors(&seen[0]),
         [
-            "gateway=edge,source_cluster=default-default,\
+            "gateway=edge,source_cluster=ambassador-default,\
              destination_cluster=cluster_first_default,remote_address=127.0.0.1",
             "gateway=edge,generic_key=plain,tier=gold",
             "gateway=edge,user=alice",

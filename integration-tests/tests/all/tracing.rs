@@ -50,7 +50,7 @@ async fn zipkin_gets_spans_with_the_tags_that_are_asked_for() {
     for (tag, value) in expected {
         assert_eq!(tags[tag], value, "{tags:#}");
     }
-    assert_eq!(spans[0]["localEndpoint"]["serviceName"], "default-default");
+    assert_eq!(spans[0]["localEndpoint"]["serviceName"], "ambassador-default");
     assert_eq!(spans[0]["traceId"].as_str().unwrap().len(), 32, "128 bits");
     let upstream = spans.iter().any(|span| span["name"] == "router first egress");
     assert!(upstream, "a span of the upstream call: {spans:#?}");
