@@ -115,7 +115,7 @@ async fn convert_prints_current_objects_and_tells_what_it_cannot() {
          name: quote, prefix: /$AREA/, service: quote}\n",
     );
     let convert = |files: &Files| {
-        let folder = files.objects().to_owned();
+        let folder = files.objects();
         Process::start(binary(), move |command| {
             command.arg("convert").arg(folder).env("AREA", "blue");
         })

@@ -44,7 +44,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         output::text(&yaml(object)?);
     }
     findings.sort_by(|a, b| a.origin.cmp(&b.origin));
-    findings.iter().for_each(|finding| output::complaint(finding));
+    findings.iter().for_each(output::complaint);
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
