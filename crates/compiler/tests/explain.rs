@@ -168,7 +168,7 @@ impl Backends {
             let happened = site.send(&request);
             tally.requests += 1;
             tally.indexed += usize::from(site.indexed);
-            let status = happened.as_ref().and_then(|answer| answer.status());
+            let status = happened.as_ref().and_then(nuncio_testing::wire::Message::status);
             tally.forwarded += usize::from(status == Some(200));
             tally.redirected += usize::from(status.is_some_and(|it| (301..309).contains(&it)));
             tally.not_found += usize::from(status == Some(404));

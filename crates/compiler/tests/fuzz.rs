@@ -4,6 +4,7 @@
 //! `FUZZ_SEED` plays a former run again; `FUZZ_CASES` multiplies the number of
 //! cases.
 
+#![allow(clippy::print_stdout, reason = "a random test tells its seed")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;

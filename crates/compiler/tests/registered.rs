@@ -45,11 +45,10 @@ fn endpoints_are_those_that_the_registry_told_last() {
     let mut compiler = Compiler::new(Settings::default());
     compiler.apply(manifests::changes(OBJECTS));
     assert_eq!(known(&compiler), None, "nobody has told anything");
-    let steps: [(Option<&[(&str, u16)]>, _); 3] =
-        [(Some(&[]), Some(0)), (Some(&[("10.0.0.1", 1), ("10.0.0.2", 2)]), Some(2)), (None, None)];
-    for (endpoints, expected) in steps {
+    let two = [("10.0.0.1", 1), ("10.0.0.2", 2)];
+    for endpoints in [Some(&two[..0]), Some(&two), None] {
         compiler.apply(vec![told(endpoints)]);
-        assert_eq!(known(&compiler), expected);
+        assert_eq!(known(&compiler), endpoints.map(<[_]>::len));
     }
 }
 

@@ -98,6 +98,7 @@ fn formatted(value: &str) -> String {
     value.replace("%PROTOCOL%", "HTTP/1.1").replace("%%", "%")
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what is compared is made for it")]
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, explained: T, got: T) -> Result<(), String> {
     if explained == got {
         Ok(())
