@@ -10,6 +10,7 @@ use crate::ir::error_response::Files;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::scene::{self, Scene};
 use crate::ir::secret::{SecretName, Secrets};
+use crate::ir::stage::Input;
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
 mod broad;
@@ -232,7 +233,7 @@ impl Compiler {
     }
 
     fn remake_scene(&mut self, dirty: &mut Dirty) {
-        let scene = scene::build(&scene::Input {
+        let scene = scene::build(&Input {
             settings: &self.settings,
             items: &self.items,
             broken: &self.broken,

@@ -34,6 +34,7 @@ pub(crate) mod route;
 pub(crate) mod scene;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod stage;
 pub(crate) mod syntax;
 pub(crate) mod tcp;
 pub(crate) mod tls;

@@ -53,6 +53,8 @@ pub fn consul(
     let drain = context.drain.clone();
     context.tasks.spawn("consul", async move {
         tokio::select! {
+            // While stopping, the other ends of both channels may be gone first.
+            biased;
             () = drain.stopping() => Ok(()),
             outcome = run(client, wanted, sender) => outcome,
         }

@@ -125,7 +125,7 @@ async fn convert_prints_current_objects_and_tells_what_it_cannot() {
     assert_eq!(
         ended.stdout,
         "---\napiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata:\n  name: quote\n\
-         spec:\n  hostname: \"*\"\n  prefix: /$AREA/\n  service: quote\n"
+         spec:\n  hostname: \"*\"\n  prefix: /$AREA/\n  service: quote"
     );
     files
         .write("bad.yaml", "apiVersion: getambassador.io/v9\nkind: Mapping\nmetadata: {name: m}\n");

@@ -11,7 +11,7 @@ use crate::envoy;
 use crate::ir::cluster::{Cluster, Discovery};
 use crate::ir::item::ItemId;
 use crate::ir::mapping::Target;
-use crate::ir::scene::SceneClusters;
+use crate::ir::stage::SceneClusters;
 use crate::{ResourceName, TypeUrl, names};
 
 /// Clusters of one full name. The plain name stays with the options of the

@@ -14,8 +14,9 @@ use crate::ir::error_response::ErrorOverride;
 use crate::ir::limits;
 use crate::ir::policies::Policy;
 use crate::ir::route::{Action, AuthOverride, Forward, PathMatch, Route, RouteMatch};
-use crate::ir::scene::{self, Scene, Stage};
+use crate::ir::scene::{self, Scene};
 use crate::ir::secret::{self, Anchors, SecretName, SecretUse};
+use crate::ir::stage::Stage;
 use crate::rope::Rope;
 use crate::{ResourceName, TypeUrl, names};
 

@@ -10,8 +10,8 @@ use crate::ir::error_response::ErrorOverride;
 use crate::ir::group::ACME_PREFIX;
 use crate::ir::mapping::{GroupId, Rank};
 use crate::ir::route::{Action, AuthOverride, NamedMatch, PathMatch, Redirect, Route, TextMatch};
-use crate::ir::scene::{Profile, Stage};
 use crate::ir::service::Scheme;
+use crate::ir::stage::{Profile, Stage};
 use crate::runs::RunKey;
 
 const FORWARDED_PROTO: &str = "x-forwarded-proto";

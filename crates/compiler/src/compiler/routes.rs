@@ -16,7 +16,7 @@ use super::sheets::Groups;
 use crate::ir::endpoints::Services;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::mapping::{self, GroupId, Mapping};
-use crate::ir::scene::Stage;
+use crate::ir::stage::Stage;
 use built::Built;
 use hosts::{Held, Hosts};
 

@@ -12,7 +12,7 @@ use super::sheets::Sheets;
 use crate::envoy;
 use crate::ir::item::ItemId;
 use crate::ir::mapping::GroupId;
-use crate::ir::scene::{RouteTable, VirtualHost};
+use crate::ir::stage::{RouteTable, VirtualHost};
 use crate::rope::{Rope, Writer};
 
 /// One of so many virtual hosts ends a run.

@@ -11,7 +11,7 @@ use super::glob;
 use super::host::{Host, Insecure};
 use super::http::HttpSettings;
 use super::listener::{Chain, Content, HttpChain, Listener, ListenerFilter, TcpChain, Transport};
-use super::scene::{Input, Profile, RouteTable, VirtualHost, labels_match};
+use super::stage::{Input, Profile, RouteTable, VirtualHost, labels_match};
 use super::tcp::TcpGroup;
 use super::tls::DownstreamTls;
 use crate::names;

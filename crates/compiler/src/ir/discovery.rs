@@ -7,8 +7,8 @@ use super::cluster::{Discovery, Family};
 use super::endpoints::{Defined, Services};
 use super::item::Item;
 use super::resolver::{Catalogue, Resolver};
-use super::scene::Stage;
 use super::service::Service;
+use super::stage::Stage;
 use crate::names;
 
 /// A service whose endpoints are wanted.

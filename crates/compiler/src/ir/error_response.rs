@@ -11,7 +11,7 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, FileText};
 
 use super::item::Item;
-use super::scene::Stage;
+use super::stage::Stage;
 use super::{format, syntax};
 
 const TEXT: &str = "text/plain";

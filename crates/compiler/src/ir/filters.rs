@@ -13,8 +13,8 @@ use super::http::{HttpFilter, HttpSettings};
 use super::item::Item;
 use super::mapping::Target;
 use super::resolver::Resolver;
-use super::scene::{Input, Notes, Origination, Stage};
 use super::service::{Scheme, Service};
+use super::stage::{Input, Notes, Origination, Stage};
 use super::tls::UpstreamTls;
 use crate::{Address, names};
 

@@ -7,7 +7,7 @@ use nuncio_api::Diagnostic;
 
 use super::item::ItemId;
 use super::mapping::{HostMatch, Mapping, Role};
-use super::scene::Stage;
+use super::stage::Stage;
 
 mod labels;
 mod routes;

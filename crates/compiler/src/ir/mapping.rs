@@ -13,8 +13,8 @@ use super::error_response::ErrorOverride;
 use super::item::Item;
 use super::resolver::Resolver;
 use super::route::RouteMatch;
-use super::scene::Stage;
 use super::service::Service;
+use super::stage::Stage;
 use super::upstream;
 
 mod matching;

@@ -7,7 +7,7 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, Kind, ObjectKey, Spec};
 
 use super::item::Item;
-use super::scene::Input;
+use super::stage::Input;
 use crate::names;
 
 /// How a resolver finds endpoints.

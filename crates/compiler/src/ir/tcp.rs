@@ -10,7 +10,7 @@ use nuncio_api::{Kind, Spec};
 use super::glob;
 use super::host::Host;
 use super::item::Item;
-use super::scene::{Input, Notes, Stage};
+use super::stage::{Input, Notes, Stage};
 use super::tls::DownstreamTls;
 use super::tls_context::Contexts;
 use crate::names;

@@ -8,8 +8,8 @@ use nuncio_api::{Diagnostic, Kind, ObjectKey, Spec};
 
 use super::defaults::Defaults;
 use super::item::Item;
-use super::scene::{Input, Origination};
 use super::secret::{self, Anchors, SecretName, SecretUse};
+use super::stage::{Input, Origination};
 use super::tls::{Common, DownstreamTls, Parameters, UpstreamTls, Version, split_alpn};
 use crate::names;
 

@@ -150,10 +150,6 @@ pub(crate) const POISONS: &[Poison] = &[
         "hostname: good.test, prefix: /a/, service: up, add_request_headers: {x-a: {value: '%REQ()%'}}",
     ),
     mapping(
-        "start time with a bad format",
-        "hostname: good.test, prefix: /a/, service: up, add_request_headers: {x-a: {value: '%START_TIME(%E4n)%'}}",
-    ),
-    mapping(
         "added pseudo-header",
         "hostname: good.test, prefix: /a/, service: up, add_request_headers: {':path': {value: x}}",
     ),

@@ -11,7 +11,7 @@ use super::super::reports::{Pass, Reports};
 use crate::ir::group::Group;
 use crate::ir::item::ItemId;
 use crate::ir::mapping::{GroupId, Mapping};
-use crate::ir::scene::Stage;
+use crate::ir::stage::Stage;
 
 /// One group with what was made of it.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::ir::glob;
 use crate::ir::host::Host;
 use crate::ir::item::ItemId;
 use crate::ir::mapping::HostMatch;
-use crate::ir::scene::Stage;
+use crate::ir::stage::Stage;
 
 /// What a group had before it was redone.
 pub(super) struct Held {

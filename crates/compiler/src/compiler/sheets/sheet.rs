@@ -8,7 +8,7 @@ use super::super::routes::GroupEdit;
 use crate::envoy::route_index::{Index, THRESHOLD};
 use crate::envoy::virtual_host;
 use crate::ir::mapping::GroupId;
-use crate::ir::scene::Profile;
+use crate::ir::stage::Profile;
 use crate::rope::Writer;
 use crate::runs::{RunKey as _, Runs, Span};
 

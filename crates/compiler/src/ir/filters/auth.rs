@@ -11,7 +11,7 @@ use crate::ir::cluster::{Discovery, Family};
 use crate::ir::http::{Auth, AuthProtocol};
 use crate::ir::item::Item;
 use crate::ir::mapping::Target;
-use crate::ir::scene::{Input, Notes, Stage};
+use crate::ir::stage::{Input, Notes, Stage};
 use crate::ir::upstream;
 use crate::names;
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Plugin, only, spec_of};
 use crate::ir::http::{AccessLog, LogFormat, Provider, Tag, Tracing};
 use crate::ir::item::Item;
-use crate::ir::scene::{Input, Notes, Stage};
+use crate::ir::stage::{Input, Notes, Stage};
 
 const LOG_PATH: &str = "/dev/fd/1";
 /// Emissary's own line.

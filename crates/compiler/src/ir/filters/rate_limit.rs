@@ -5,7 +5,7 @@ use nuncio_api::{Kind, Spec};
 use super::{Plugin, built_in, built_in_source, only, spec_of};
 use crate::ir::http::RateLimit;
 use crate::ir::item::Item;
-use crate::ir::scene::{Input, Notes, Stage};
+use crate::ir::stage::{Input, Notes, Stage};
 
 const TIMEOUT_MS: u64 = 20;
 /// The service's own deadline for its counters is 500 ms; a first request also

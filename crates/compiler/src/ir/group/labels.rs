@@ -4,7 +4,7 @@ use nuncio_api as api;
 use nuncio_api::LabelSpecifier;
 
 use crate::ir::route::{RateLimitAction, RateLimitEntry};
-use crate::ir::scene::Stage;
+use crate::ir::stage::Stage;
 
 /// Label groups of this name take no defaults. Source: Emissary.
 const BARE_GROUP: &str = "v0_ratelimit_";

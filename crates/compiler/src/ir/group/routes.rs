@@ -13,7 +13,7 @@ use crate::ir::route::{
     Action, AuthOverride, Cors, Forward, HashKey, HeaderEdit, HostRewrite, PathRewrite, Redirect,
     RedirectPath, Retry, Route, Share,
 };
-use crate::ir::scene::Stage;
+use crate::ir::stage::Stage;
 use crate::ir::upstream;
 
 impl Group {

@@ -7,8 +7,8 @@ use nuncio_api::{Diagnostic, Spec};
 
 use crate::ir::defaults::Defaults;
 use crate::ir::item::Item;
-use crate::ir::scene::Input;
 use crate::ir::secret::{SecretName, key_pair};
+use crate::ir::stage::Input;
 use crate::ir::tls::DownstreamTls;
 use crate::ir::tls_context::{Context, Contexts, Fault, Wanted, split_name};
 

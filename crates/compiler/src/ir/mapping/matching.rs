@@ -10,7 +10,7 @@ use sha1::{Digest, Sha1};
 use crate::ir::glob;
 use crate::ir::item::Item;
 use crate::ir::route::{NamedMatch, PathMatch, RouteMatch, TextMatch};
-use crate::ir::scene::Stage;
+use crate::ir::stage::Stage;
 
 const AUTHORITY: &str = ":authority";
 

@@ -12,8 +12,8 @@ use crate::ir::discovery::{self, Request};
 use crate::ir::endpoints::Services;
 use crate::ir::item::Item;
 use crate::ir::resolver::Resolver;
-use crate::ir::scene::{Origination, Stage};
 use crate::ir::service::Scheme;
+use crate::ir::stage::{Origination, Stage};
 use crate::ir::{tls::UpstreamTls, upstream};
 use crate::names;
 
