@@ -95,7 +95,7 @@ impl Checker<'_> {
     fn secret(&mut self, given: &api::core::Secret) {
         let fault = match secret::key_pair(given) {
             Some((chain, key)) => certificate::pair_fault(chain, key),
-            None if given.kind == "kubernetes.io/tls" => {
+            None if given.kind == "kubernetes.io/tls" && !secret::is_authority_alone(given) => {
                 Some("tls.crt and tls.key hold no certificate and key in PEM".to_owned())
             }
             None => secret::authorities(given).and_then(certificate::anchors_fault),

@@ -95,6 +95,12 @@ pub(crate) fn authorities(secret: &api::core::Secret) -> Option<&[u8]> {
     keys.into_iter().find_map(|key| secret.bytes(key)).filter(|pem| is_pem(pem, "CERTIFICATE"))
 }
 
+/// Whether a Secret holds authorities and no key. One of type
+/// `kubernetes.io/tls` must have `tls.key` all the same, which is then empty.
+pub(crate) fn is_authority_alone(secret: &api::core::Secret) -> bool {
+    authorities(secret).is_some() && secret.bytes("tls.key").is_none_or(<[u8]>::is_empty)
+}
+
 /// Returns the trust anchor that stands beside a certificate, where one does.
 pub(crate) fn root(secret: &api::core::Secret) -> Option<&[u8]> {
     secret.bytes(ROOT).filter(|pem| is_pem(pem, "CERTIFICATE"))
