@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nuncio_api as api;
 use nuncio_api::{Diagnostic, Spec};
 
-use super::cluster::Breaker;
+use super::cluster::{Breaker, Discovery};
 use super::defaults::LoadBalancer;
 use super::discovery;
 use super::endpoints::Services;
@@ -63,6 +63,15 @@ impl Mapping {
             Spec::Mapping(spec) => spec,
             _ => unreachable!("items of Mappings hold Mappings"),
         }
+    }
+
+    /// Returns the name that Envoy would know the endpoints by, where they are
+    /// told although the resolver says DNS.
+    pub(crate) fn dns_name(&self, stage: &Stage) -> Option<&str> {
+        let name = self.spec().resolver.as_deref().unwrap_or(&stage.defaults.resolver);
+        let by_dns = matches!(stage.resolvers.get(name), Some(Resolver::Service));
+        let told = matches!(&self.target.as_ref()?.cluster.discovery, Discovery::Eds { .. });
+        (by_dns && told).then_some(self.service.host.as_str())
     }
 }
 

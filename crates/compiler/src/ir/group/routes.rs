@@ -61,7 +61,10 @@ impl Group {
         };
         let host = match (&spec.host_rewrite, spec.auto_host_rewrite) {
             (Some(host), _) => HostRewrite::Literal(host.clone()),
-            (None, Some(true)) => HostRewrite::Auto,
+            (None, Some(true)) => match member.dns_name(stage) {
+                Some(name) => HostRewrite::Literal(name.to_owned()),
+                None => HostRewrite::Auto,
+            },
             _ => HostRewrite::Keep,
         };
         let forward = Forward {
