@@ -33,6 +33,8 @@ const WORLDS: usize = 2_000;
 const STEPWISE: usize = 1_000;
 /// Worlds that Envoy judges.
 const JUDGED: usize = 150;
+/// What Envoy says of Lua that does not parse, which it alone can tell.
+const BAD_LUA: &str = "script load error";
 /// Most bytes that steer one case.
 const BYTES: usize = 512;
 
@@ -179,5 +181,8 @@ fn envoy_takes_what_random_objects_become() {
 
 fn judge(world: &[String]) -> Result<(), String> {
     let resources = entry::compile(world.join("---\n").as_bytes());
-    snapshot::validate(&resources).map_err(|error| format!("{error:#}"))
+    match snapshot::validate(&resources).map_err(|error| format!("{error:#}")) {
+        Err(refusal) if refusal.contains(BAD_LUA) => Ok(()),
+        judged => judged,
+    }
 }
