@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -153,7 +152,10 @@ impl Backends {
 
     /// Holds the explanation of every request against what Envoy does.
     fn hold(&self, world: &World) -> Tally {
-        let ports = Ports { http: free_port(), https: free_port() };
+        let ports = Ports {
+            http: nuncio_testing::ports::free_port(),
+            https: nuncio_testing::ports::free_port(),
+        };
         let text = ports.fill(&format!("{}---\n{}", self.objects, world.objects.join("---\n")));
         let mut compiler = Compiler::new(Settings {
             bind_address: [127, 0, 0, 1].into(),
@@ -203,12 +205,6 @@ fn request(ask: &Ask, ports: Ports) -> Request {
         path: ask.path.clone(),
         headers: ask.headers.iter().map(header).collect(),
     }
-}
-
-/// A port that nobody listens on now. Whoever takes it before Envoy does makes
-/// the test fail, not pass.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn secret() -> String {

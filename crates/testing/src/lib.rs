@@ -5,6 +5,7 @@ pub mod consul;
 pub mod envoy;
 pub mod manifests;
 pub mod pebble;
+pub mod ports;
 pub mod redis;
 pub mod snapshot;
 pub mod tokens;
