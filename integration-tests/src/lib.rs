@@ -22,7 +22,7 @@ pub use client::{Client, Reply};
 pub use fakes::{Arrived, Fake};
 pub use files::Files;
 pub use nuncio_testing::ports::free_port;
-pub use parts::Parts;
+pub use parts::{Parts, control_plane_alone};
 pub use process::{Ended, Process};
 pub use raw::{exchange, head};
 pub use stack::{Builder, Stack, mapping};

@@ -19,6 +19,8 @@ pub struct Parts {
 
 /// Any free port of this machine, as an argument.
 const FREE: &str = "127.0.0.1:0";
+const CONTROL_PLANE: &str = "nuncio-control-plane";
+const CONTROL_PLANE_READY: &str = "/ambassador/v0/check_ready";
 
 impl Parts {
     /// Starts all programs on a folder of objects, and waits until each of
@@ -46,11 +48,9 @@ impl Parts {
             });
             (name, process)
         };
-        let control_plane = launch("nuncio-control-plane", &|command| {
+        let control_plane = launch(CONTROL_PLANE, &|command| {
             folder(command);
-            command.args(["--grpc-host=127.0.0.1", "--admin-host=127.0.0.1"]);
-            command.args(["--envoy-bind-address=127.0.0.1"]);
-            command.arg(format!("--grpc-port={ads}")).arg(format!("--admin-port={diagnostics}"));
+            control_plane_at(command, ads, diagnostics);
             command.arg(format!("--auth={}", at(auth)));
             command.arg(format!("--rate-limit={}", at(limits)));
             command.arg(format!("--challenges={}", at(challenges)));
@@ -87,15 +87,10 @@ impl Parts {
         for ((name, process), (_, admin)) in self.services.iter_mut().zip(&self.admin) {
             // The control plane has Emissary's paths.
             let path = match *name {
-                "nuncio-control-plane" => "/ambassador/v0/check_ready",
+                CONTROL_PLANE => CONTROL_PLANE_READY,
                 _ => "/ready",
             };
-            let url = format!("http://{admin}{path}");
-            eventually(&format!("{name} is ready"), async || {
-                assert!(process.runs(), "{name} has ended\n{}", process.said());
-                client.get(&url).await.filter(|reply| reply.status == 200)
-            })
-            .await;
+            until_ready(&client, name, process, &format!("http://{admin}{path}")).await;
         }
     }
 
@@ -128,6 +123,37 @@ impl Parts {
         process.signal("TERM");
         process.ended().await.status.code()
     }
+}
+
+/// Starts a control plane that serves nobody on a folder of objects, and waits
+/// until it has published them.
+///
+/// # Panics
+///
+/// When it does not become ready; tells what it said.
+pub async fn control_plane_alone(files: &Files) -> Process {
+    let (ads, admin) = (free_port(), free_port());
+    let mut process = Process::start(&services().join(CONTROL_PLANE), |command| {
+        command.arg("--config-dir").arg(files.objects()).arg("--state").arg(files.state());
+        control_plane_at(command, ads, admin);
+    });
+    let url = format!("http://127.0.0.1:{admin}{CONTROL_PLANE_READY}");
+    until_ready(&Client::new(), CONTROL_PLANE, &mut process, &url).await;
+    process
+}
+
+fn control_plane_at(command: &mut Command, ads: u16, admin: u16) {
+    command.args(["--grpc-host=127.0.0.1", "--admin-host=127.0.0.1"]);
+    command.args(["--envoy-bind-address=127.0.0.1"]);
+    command.arg(format!("--grpc-port={ads}")).arg(format!("--admin-port={admin}"));
+}
+
+async fn until_ready(client: &Client, name: &str, process: &mut Process, url: &str) {
+    eventually(&format!("{name} is ready"), async || {
+        assert!(process.runs(), "{name} has ended\n{}", process.said());
+        client.get(url).await.filter(|reply| reply.status == 200)
+    })
+    .await;
 }
 
 /// Starts an Envoy on what `nuncio bootstrap` prints.

@@ -14,18 +14,12 @@ use crate::{
     required, versions,
 };
 
-use crate::manifest::CONFIG_ANNOTATION as CONFIG;
+use crate::fault::{self, Fault, missing};
+use crate::identity::{Identity, Version, identify};
+use crate::object::CONFIG_ANNOTATION as CONFIG;
 
-mod fault;
-mod path;
 mod read;
 
-pub use fault::{
-    BAD_VALUE, NOT_AN_OBJECT, REQUIRED_FIELD, UNKNOWN_FIELD, UNKNOWN_KIND, UNSUPPORTED_VERSION,
-    WRONG_TYPE,
-};
-pub(crate) use fault::{Fault, bad_value, missing};
-pub(crate) use path::child;
 use read::{Read, read};
 
 /// What became of one object's text.
@@ -141,83 +135,6 @@ fn expand(
             .and_then(|metadata| metadata.get_mut("annotations")?.as_object_mut())
     {
         annotations.insert(CONFIG.to_owned(), config);
-    }
-}
-
-/// A version of an API group, as far as it changes how an object is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    /// The one that the types are written for.
-    Current,
-    /// `getambassador.io` v2 or v1, and `ambassador/…` back to v0.
-    Older,
-    /// Ingress before `networking.k8s.io/v1`.
-    IngressBeta,
-}
-
-enum Identity {
-    Ours(Kind, Version),
-    Foreign,
-    Broken(Fault),
-}
-
-fn identify(root: &Map<String, Value>) -> Identity {
-    let text = |key: &str| root.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, name) = (text("apiVersion"), text("kind"));
-    if name.is_empty() {
-        return Identity::Broken(fault::not_an_object("kind in body is required"));
-    }
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
-    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    match group {
-        "getambassador.io" | "ambassador" | "gateway.getambassador.io" => {
-            let Some(kind) = kind.filter(|kind| kind.is_emissary()) else {
-                return Identity::Broken(fault::unknown_kind(name, api_version));
-            };
-            match (group, version, kind) {
-                ("gateway.getambassador.io", "v1alpha1", Kind::Filter | Kind::FilterPolicy)
-                | ("getambassador.io" | "ambassador", "v3alpha1", _) => {
-                    Identity::Ours(kind, Version::Current)
-                }
-                // Version 1 knows no Host, and none before v3alpha1 a Listener.
-                ("ambassador", "v0", kind) | (_, "v1", kind)
-                    if !matches!(kind, Kind::Host | Kind::Listener)
-                        && !group.contains("gateway") =>
-                {
-                    Identity::Ours(kind, Version::Older)
-                }
-                (_, "v2", kind) if kind != Kind::Listener && !group.contains("gateway") => {
-                    Identity::Ours(kind, Version::Older)
-                }
-                _ => Identity::Broken(fault::unsupported_version(api_version, name)),
-            }
-        }
-        "" if api_version.is_empty() => match kind {
-            Some(_) => Identity::Broken(fault::unsupported_version("", name)),
-            None => Identity::Foreign,
-        },
-        _ => match (group, version, kind) {
-            (
-                "",
-                "v1",
-                Some(
-                    kind @ (Kind::ConfigMap
-                    | Kind::Endpoints
-                    | Kind::Namespace
-                    | Kind::Secret
-                    | Kind::Service),
-                ),
-            )
-            | ("discovery.k8s.io", _, Some(kind @ Kind::EndpointSlice))
-            | ("networking.k8s.io", _, Some(kind @ Kind::IngressClass))
-            | ("networking.k8s.io", "v1", Some(kind @ Kind::Ingress)) => {
-                Identity::Ours(kind, Version::Current)
-            }
-            ("networking.k8s.io" | "extensions", _, Some(Kind::Ingress)) => {
-                Identity::Ours(Kind::Ingress, Version::IngressBeta)
-            }
-            _ => Identity::Foreign,
-        },
     }
 }
 

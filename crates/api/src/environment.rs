@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::Severity;
-use crate::decode::{Fault, child};
-use crate::manifest::TOO_LARGE;
+use crate::codes::TOO_LARGE;
+use crate::fault::Fault;
+use crate::path::child;
 
 /// Code: an object names a variable that the gateway keeps to itself.
 pub const WITHHELD_VARIABLE: &str = "withheld-variable";

@@ -10,6 +10,7 @@
 
 mod auth_service;
 mod change;
+mod codes;
 mod common;
 mod compression;
 pub mod core;
@@ -18,9 +19,11 @@ mod dev_portal;
 mod diagnostic;
 mod environment;
 mod error_response;
+mod fault;
 pub mod filter;
 pub mod filter_policy;
 mod host;
+mod identity;
 mod ip_rules;
 mod labels;
 mod listener;
@@ -30,6 +33,7 @@ mod mapping;
 mod module;
 mod object;
 mod outlier_detection;
+mod path;
 mod rate_limit;
 mod rate_limit_service;
 mod reading;
@@ -46,14 +50,15 @@ mod versions;
 
 pub use auth_service::{AuthProto, AuthService, IncludeBody, StatusOnError};
 pub use change::{Change, FileText};
+pub use codes::{
+    BAD_VALUE, NOT_AN_OBJECT, REQUIRED_FIELD, UNKNOWN_FIELD, UNKNOWN_KIND, UNSUPPORTED_VERSION,
+    WRONG_TYPE,
+};
 pub use common::{
     AUTOMATIC_ID, AddedHeader, AmbassadorId, DEFAULT_ID, DurationText, LabelSelector, ObjectRef,
 };
 pub use compression::{Brotli, Gzip, Zstd};
-pub use decode::{
-    BAD_VALUE, Decoded, NOT_AN_OBJECT, REQUIRED_FIELD, UNKNOWN_FIELD, UNKNOWN_KIND,
-    UNSUPPORTED_VERSION, WRONG_TYPE, decode,
-};
+pub use decode::{Decoded, decode};
 pub use dev_portal::{
     DevPortal, DevPortalContent, DevPortalDocs, DevPortalSearch, DevPortalSelector,
 };

@@ -18,7 +18,9 @@ mod scalar;
 mod split;
 mod yaml;
 
-pub use annotation::{CONFIG_ANNOTATION, expand};
+pub use crate::codes::{BAD_ANNOTATION, DUPLICATE_KEY, SYNTAX, TOO_LARGE};
+pub use crate::object::CONFIG_ANNOTATION;
+pub use annotation::expand;
 use document::{Document, Limits, Unreadable};
 
 /// How a file's text is to be read.
@@ -116,15 +118,6 @@ impl Manifest {
         changes
     }
 }
-
-/// Code: text that cannot be parsed.
-pub const SYNTAX: &str = "syntax";
-/// Code: a file or document too large to be read.
-pub const TOO_LARGE: &str = "too-large";
-/// Code: the same key twice in one map.
-pub const DUPLICATE_KEY: &str = "duplicate-key";
-/// Code: an annotation that cannot be read.
-pub const BAD_ANNOTATION: &str = "bad-annotation";
 
 struct Reader<'a> {
     name: &'a Arc<str>,

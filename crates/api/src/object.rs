@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Spec;
 
+/// The annotation of Services and Ingresses that holds objects as YAML.
+pub const CONFIG_ANNOTATION: &str = "getambassador.io/config";
+
 /// One object as it was read, with its typed spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {

@@ -1,6 +1,7 @@
 //! Fields that must be there, and numbers that must be within bounds.
 
-use crate::decode::{Fault, bad_value, child, missing};
+use crate::fault::{Fault, bad_value, missing};
+use crate::path::child;
 use crate::{
     AuthService, ErrorResponseOverride, FixedKey, HealthCheck, LabelGroup, LabelSpecifier,
     Listener, LoadBalancer, Mapping, ModuleConfig, RateLimit, Spec, TcpMapping, TracingService,

@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::decode::{Fault, Version};
+use crate::codes::BAD_VALUE;
+use crate::fault::Fault;
+use crate::identity::Version;
 use crate::{Kind, Severity};
 
 mod ingress;
@@ -196,7 +198,7 @@ fn tag_headers(spec: &mut Map<String, Value>, faults: &mut Vec<Fault>) {
     if spec.get("custom_tags").is_some_and(|tags| !tags.is_null()) {
         faults.push(Fault {
             severity: Severity::Warning,
-            code: crate::decode::BAD_VALUE,
+            code: BAD_VALUE,
             field: "spec.tag_headers".to_owned(),
             message: "spec.tag_headers has no effect beside custom_tags".to_owned(),
             remedy: "move the headers into custom_tags".to_owned(),

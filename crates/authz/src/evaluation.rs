@@ -8,7 +8,8 @@ use http::{HeaderName, StatusCode};
 use nuncio_api::filter::Dialect;
 
 use crate::Request;
-use crate::config::{BuiltFilter, Config, Kind};
+use crate::built_filter::{BuiltFilter, Kind};
+use crate::config::Config;
 use crate::decision::{Allow, Decision, Denial, Mutations};
 use crate::filter::error_response::{Refusal, json_body};
 use crate::filter::external::{

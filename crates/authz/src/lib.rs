@@ -10,6 +10,7 @@
 //!
 //! Not here: Envoy's messages, fetching, files.
 
+mod built_filter;
 mod config;
 mod decision;
 mod evaluation;
@@ -20,12 +21,12 @@ mod json;
 mod path;
 mod policy;
 mod request;
+mod sources;
 pub mod template;
 mod token_cache;
 
-pub use config::{
-    BuiltFilter, Config, Environment, Finding, Source, Sources, check_filter, check_policy,
-};
+pub use built_filter::{BuiltFilter, check_filter};
+pub use config::{Config, Finding, check_policy};
 pub use decision::{Allow, Decision, Denial, Mutations};
 pub use evaluation::{Effect, Evaluation, Event, KeysUnavailable, Step, failure};
 pub use filter::api_key::ServiceKeys;
@@ -36,3 +37,4 @@ pub use filter::{
 pub use host::{Host, HostError};
 pub use policy::{Link, Rule, RuleTable};
 pub use request::{Peer, Request};
+pub use sources::{Environment, Source, Sources};

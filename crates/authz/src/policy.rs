@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::Request;
-use crate::config::BuiltFilter;
+use crate::built_filter::BuiltFilter;
 use crate::filter::ConfigError;
 use crate::glob::Glob;
 use crate::host::Host;

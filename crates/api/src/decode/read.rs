@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::{self, Fault};
-use super::path::{self, Step};
+use crate::fault::{self, Fault};
+use crate::path::{self, Step};
 
 /// What was read.
 pub(super) struct Read<T> {

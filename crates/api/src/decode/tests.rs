@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::codes::{NOT_AN_OBJECT, UNKNOWN_KIND, UNSUPPORTED_VERSION};
 use crate::{AddedHeader, IpRule, LabelSpecifier, LoadBalancerPolicy};
 
 fn object(kind: &str, spec: impl Into<Value>) -> Value {

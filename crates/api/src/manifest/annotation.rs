@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::BAD_ANNOTATION;
 use super::document::Unreadable;
 use super::yaml;
+use crate::codes::BAD_ANNOTATION;
+use crate::object::CONFIG_ANNOTATION;
 use crate::{
     Carrier, Decoded, Diagnostic, Kind, Meta, Object, ObjectKey, Origin, Reading, Severity, decode,
 };
-
-/// The annotation of Services and Ingresses that holds objects as YAML.
-pub const CONFIG_ANNOTATION: &str = "getambassador.io/config";
 
 /// Decodes the objects inside the annotation of one object; other sources than
 /// files use this.

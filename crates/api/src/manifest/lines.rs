@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, StrInput};
 
-use super::yaml::line_of;
-use crate::decode::child;
+use crate::path::child;
 
 /// Returns the line of each field of the `nth` document in a text that parsed
 /// before. Keys are paths such as `spec.headers["x-a"]`.
@@ -45,6 +44,11 @@ pub(super) fn table(text: &str, first_line: u32, nth: usize) -> BTreeMap<String,
         }
     }
     table.lines
+}
+
+/// Turns a line within a piece into one of the file.
+pub(super) fn line_of(line: usize, first_line: u32) -> u32 {
+    u32::try_from(line).unwrap_or(u32::MAX).saturating_sub(1).saturating_add(first_line)
 }
 
 /// Returns the path of `field` below `path`.

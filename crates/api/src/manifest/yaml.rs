@@ -8,6 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
 use super::document::{DEPTH_MAX, Document, Duplicate, Limits, Source, TOO_MANY, Unreadable};
+use super::lines::line_of;
 use super::{scalar, split};
 
 /// Parses a file and hands over its documents, good and bad, in order.
@@ -87,11 +88,6 @@ fn syntax(error: &ScanError, first_line: u32) -> Unreadable {
         message: error.info().to_owned(),
         too_large: false,
     }
-}
-
-/// Turns a line within a piece into one of the file.
-pub(super) fn line_of(line: usize, first_line: u32) -> u32 {
-    u32::try_from(line).unwrap_or(u32::MAX).saturating_sub(1).saturating_add(first_line)
 }
 
 struct Builder<'l> {

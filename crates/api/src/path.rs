@@ -6,13 +6,13 @@ use serde_json::Value;
 
 /// One step into a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// Returns the steps of a decoder's path, as far as they lead into `value`.
-pub(super) fn steps(value: &Value, path: &serde_path_to_error::Path) -> Vec<Step> {
+pub(crate) fn steps(value: &Value, path: &serde_path_to_error::Path) -> Vec<Step> {
     use serde_path_to_error::Segment;
 
     let mut out = Vec::new();
@@ -32,12 +32,12 @@ pub(super) fn steps(value: &Value, path: &serde_path_to_error::Path) -> Vec<Step
 }
 
 /// Returns the value at a path.
-pub(super) fn at<'a>(value: &'a Value, steps: &[Step]) -> &'a Value {
+pub(crate) fn at<'a>(value: &'a Value, steps: &[Step]) -> &'a Value {
     steps.iter().fold(value, |here, step| enter(here, step).unwrap_or(&Value::Null))
 }
 
 /// Returns the value at a path, to change.
-pub(super) fn at_mut<'a>(value: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value> {
+pub(crate) fn at_mut<'a>(value: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value> {
     steps.iter().try_fold(value, |here, step| match step {
         Step::Key(key) => here.get_mut(key),
         Step::Index(index) => here.get_mut(index),
@@ -45,7 +45,7 @@ pub(super) fn at_mut<'a>(value: &'a mut Value, steps: &[Step]) -> Option<&'a mut
 }
 
 /// Returns the text of a path that serde_ignored reports.
-pub(super) fn ignored(root: &str, path: &serde_ignored::Path<'_>) -> String {
+pub(crate) fn ignored(root: &str, path: &serde_ignored::Path<'_>) -> String {
     use serde_ignored::Path;
 
     match path {
@@ -68,7 +68,7 @@ pub(super) fn ignored(root: &str, path: &serde_ignored::Path<'_>) -> String {
 
 /// Tells whether a field only keeps an older version's spelling for a way
 /// back, such as `v2ExplicitTLS`.
-pub(super) fn is_bookkeeping(path: &serde_ignored::Path<'_>) -> bool {
+pub(crate) fn is_bookkeeping(path: &serde_ignored::Path<'_>) -> bool {
     let serde_ignored::Path::Map { key, .. } = path else {
         return false;
     };
@@ -86,7 +86,7 @@ pub(crate) fn child(path: &str, key: &str) -> String {
 }
 
 /// Appends a key: `.key`, or `["key"]` where it is not a plain word.
-pub(super) fn push_key(path: &mut String, key: &str) {
+pub(crate) fn push_key(path: &mut String, key: &str) {
     let plain = !key.is_empty()
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !key.as_bytes()[0].is_ascii_digit();
@@ -102,7 +102,7 @@ pub(super) fn push_key(path: &mut String, key: &str) {
 }
 
 /// Appends a position in a list: `[0]`.
-pub(super) fn push_index(path: &mut String, index: usize) {
+pub(crate) fn push_index(path: &mut String, index: usize) {
     // Writing to a string cannot fail.
     let _ = write!(path, "[{index}]");
 }

@@ -2,22 +2,11 @@
 
 use serde_json::Value;
 
+use crate::codes::{
+    BAD_VALUE, NOT_AN_OBJECT, REQUIRED_FIELD, UNKNOWN_FIELD, UNKNOWN_KIND, UNSUPPORTED_VERSION,
+    WRONG_TYPE,
+};
 use crate::{Diagnostic, Kind, ObjectKey, Origin, Severity};
-
-/// Code: a field has the wrong type.
-pub const WRONG_TYPE: &str = "wrong-type";
-/// Code: a field has the right type and an impossible value.
-pub const BAD_VALUE: &str = "bad-value";
-/// Code: a required field is absent.
-pub const REQUIRED_FIELD: &str = "required-field";
-/// Code: a field that nothing knows.
-pub const UNKNOWN_FIELD: &str = "unknown-field";
-/// Code: a kind of our API group that does not exist.
-pub const UNKNOWN_KIND: &str = "unknown-kind";
-/// Code: a version of our API group that does not exist.
-pub const UNSUPPORTED_VERSION: &str = "unsupported-version";
-/// Code: something that is not a Kubernetes object.
-pub const NOT_AN_OBJECT: &str = "not-an-object";
 
 /// A finding that does not know its object yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +55,7 @@ pub(crate) fn bad_value(field: &str, what: &str, remedy: &str) -> Fault {
     }
 }
 
-pub(super) fn unknown_field(field: &str) -> Fault {
+pub(crate) fn unknown_field(field: &str) -> Fault {
     Fault {
         severity: Severity::Warning,
         code: UNKNOWN_FIELD,
@@ -76,7 +65,7 @@ pub(super) fn unknown_field(field: &str) -> Fault {
     }
 }
 
-pub(super) fn unknown_kind(kind: &str, api_version: &str) -> Fault {
+pub(crate) fn unknown_kind(kind: &str, api_version: &str) -> Fault {
     let near = nearest(kind, Kind::ALL.iter().filter(|k| k.is_emissary()).map(|k| k.as_str()));
     Fault {
         severity: Severity::Error,
@@ -90,7 +79,7 @@ pub(super) fn unknown_kind(kind: &str, api_version: &str) -> Fault {
     }
 }
 
-pub(super) fn unsupported_version(api_version: &str, kind: &str) -> Fault {
+pub(crate) fn unsupported_version(api_version: &str, kind: &str) -> Fault {
     let current = if Kind::ALL.iter().any(|k| k.as_str() == kind && !k.is_emissary()) {
         "the version your cluster prints for this kind"
     } else {
@@ -105,7 +94,7 @@ pub(super) fn unsupported_version(api_version: &str, kind: &str) -> Fault {
     }
 }
 
-pub(super) fn not_an_object(message: &str) -> Fault {
+pub(crate) fn not_an_object(message: &str) -> Fault {
     Fault {
         severity: Severity::Error,
         code: NOT_AN_OBJECT,
@@ -118,7 +107,7 @@ pub(super) fn not_an_object(message: &str) -> Fault {
 
 /// Puts a decoder's complaint about the value at `field` into Emissary's
 /// words. Only the value's type is told: it may be a secret.
-pub(super) fn wrong(field: &str, value: &Value, complaint: &str) -> Fault {
+pub(crate) fn wrong(field: &str, value: &Value, complaint: &str) -> Fault {
     let expected = complaint.rsplit_once("expected ").map(|(_, expected)| expected);
     if complaint.starts_with("unknown variant") {
         let words: Vec<&str> = expected.unwrap_or_default().split('`').skip(1).step_by(2).collect();
