@@ -6,11 +6,11 @@ use std::sync::Arc;
 use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey};
 
 use crate::ir::endpoints::Services;
-use crate::ir::error_response::Files;
+use crate::ir::input::Files;
+use crate::ir::input::Input;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::scene::{self, Scene};
 use crate::ir::secret::{SecretName, Secrets};
-use crate::ir::stage::Input;
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
 mod broad;

@@ -124,3 +124,13 @@ pub struct IngressClass {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
 }
+
+impl IngressClass {
+    /// `spec.controller` of the classes that are ours, in any case.
+    pub const CONTROLLER: &str = "getambassador.io/ingress-controller";
+
+    /// Returns whether the class is for gateways of this kind.
+    pub fn is_ours(&self) -> bool {
+        self.controller.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(Self::CONTROLLER))
+    }
+}

@@ -7,9 +7,9 @@ use nuncio_api::Diagnostic;
 use super::Compiler;
 use super::reports::Pass;
 use super::routes::Edits;
+use crate::ir::group_id::GroupId;
 use crate::ir::host::Host;
 use crate::ir::item::ItemId;
-use crate::ir::mapping::GroupId;
 use crate::ir::scene::Scene;
 
 /// Most Mappings of a Host that are told: the first ones in the order of its

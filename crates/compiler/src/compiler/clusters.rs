@@ -8,10 +8,10 @@ use nuncio_api::ObjectKey;
 use super::index::{Few, Lookup, Number, Slab};
 use super::publish::Published;
 use crate::envoy;
+use crate::ir::cluster::Target;
 use crate::ir::cluster::{Cluster, Discovery};
 use crate::ir::item::ItemId;
-use crate::ir::mapping::Target;
-use crate::ir::stage::SceneClusters;
+use crate::ir::notes::SceneClusters;
 use crate::{ResourceName, TypeUrl, names};
 
 /// Clusters of one full name. The plain name stays with the options of the

@@ -239,7 +239,7 @@ fn challenge_route(prefix: &str, cluster: &Arc<str>, stage: &Stage) -> Route {
         remove_request_headers: Vec::new(),
         remove_response_headers: Vec::new(),
         auth: if stage.auth { AuthOverride::Disabled } else { AuthOverride::Inherit },
-        errors: ErrorOverride::bypass(stage),
+        errors: ErrorOverride::bypass(stage.error_responses),
         cors: None,
     }
 }

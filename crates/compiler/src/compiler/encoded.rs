@@ -8,10 +8,12 @@ use crate::envoy;
 use crate::envoy::route_index::{PathCondition, RouteEntry, Routed};
 use crate::ir::error_response::ErrorOverride;
 use crate::ir::group::ACME_PREFIX;
-use crate::ir::mapping::{GroupId, Rank};
+use crate::ir::group_id::GroupId;
+use crate::ir::mapping::Rank;
 use crate::ir::route::{Action, AuthOverride, NamedMatch, PathMatch, Redirect, Route, TextMatch};
+use crate::ir::route_table::Profile;
 use crate::ir::service::Scheme;
-use crate::ir::stage::{Profile, Stage};
+use crate::ir::stage::Stage;
 use crate::runs::RunKey;
 
 const FORWARDED_PROTO: &str = "x-forwarded-proto";

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::encoded::Piece;
 use super::routes::{Edit, Edits, Routes};
+use crate::ir::group_id::GroupId;
 use crate::ir::item::ItemId;
-use crate::ir::mapping::GroupId;
-use crate::ir::stage::{Profile, VirtualHost};
+use crate::ir::route_table::{Profile, VirtualHost};
 pub(super) use sheet::{Groups, Sheet};
 
 /// What virtual hosts make of a Host: the profile, and whether challenges are

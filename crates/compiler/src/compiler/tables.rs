@@ -10,9 +10,9 @@ use super::encoded::Piece;
 use super::routes::{Edits, Routes};
 use super::sheets::Sheets;
 use crate::envoy;
+use crate::ir::group_id::GroupId;
 use crate::ir::item::ItemId;
-use crate::ir::mapping::GroupId;
-use crate::ir::stage::{RouteTable, VirtualHost};
+use crate::ir::route_table::{RouteTable, VirtualHost};
 use crate::rope::{Rope, Writer};
 
 /// One of so many virtual hosts ends a run.

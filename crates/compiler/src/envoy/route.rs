@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::{any, any_encoded, append_any_map, append_encoded, append_text_map};
 use super::{bool_value, error_response, http_filter, millis, u32_value};
-use crate::ir::mapping::GroupId;
+use crate::ir::group_id::GroupId;
 use crate::ir::route::{
     Action, AuthOverride, Cors, Forward, HashKey, HeaderEdit, HostRewrite, NamedMatch, PathMatch,
     PathRewrite, RateLimitAction, RateLimitEntry, Redirect, RedirectPath, Retry, Route, RouteMatch,

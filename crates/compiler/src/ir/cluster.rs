@@ -29,6 +29,22 @@ pub(crate) struct Cluster {
     pub(crate) header_case: HeaderCase,
 }
 
+/// A cluster with its name.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Full cluster name, before variants and shortening.
+    pub(crate) name: Arc<str>,
+    pub(crate) cluster: Arc<Cluster>,
+    /// Hash of the options, for comparison and for names of variants.
+    pub(crate) options: u64,
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.options == other.options
+    }
+}
+
 /// Where the endpoints come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Discovery {

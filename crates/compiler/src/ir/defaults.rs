@@ -1,25 +1,16 @@
 //! Module settings that Mappings and clusters fall back to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nuncio_api as api;
 
 use super::cluster::{Breaker, HeaderCase, Keepalive};
-use super::route::{Cors, HashKey, Retry};
-use super::upstream;
-use std::sync::Arc;
+use super::route::{Cors, Retry};
+use super::upstream::{self, LoadBalancer};
 
 /// Timeout of a request where neither Mapping nor Module says.
 const REQUEST_TIMEOUT_MS: u64 = 3000;
-
-/// Load balancing as parsed: policy and what it hashes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct LoadBalancer {
-    pub(crate) balance: super::cluster::Balance,
-    pub(crate) hash: Option<HashKey>,
-    /// Part of the cluster name.
-    pub(crate) name: String,
-}
 
 /// What the `ambassador` Module says about Mappings and clusters.
 #[derive(Debug, Clone, PartialEq)]

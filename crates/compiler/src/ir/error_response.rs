@@ -8,16 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nuncio_api as api;
-use nuncio_api::{Diagnostic, FileText};
+use nuncio_api::Diagnostic;
 
+use super::input::Files;
 use super::item::Item;
-use super::stage::Stage;
 use super::{format, syntax};
 
 const TEXT: &str = "text/plain";
-
-/// What the files hold that objects name.
-pub(crate) type Files = BTreeMap<Arc<str>, FileText>;
 
 /// The rules of one object: by status, the first rule of a status.
 pub(crate) type ErrorResponses = BTreeMap<u32, ErrorResponse>;
@@ -49,9 +46,9 @@ pub(crate) enum ErrorOverride {
 }
 
 impl ErrorOverride {
-    /// Leaves answers as they are.
-    pub(crate) fn bypass(stage: &Stage) -> Self {
-        if stage.error_responses { Self::Bypass } else { Self::Inherit }
+    /// Leaves answers as they are; `over_module` says that the Module has rules.
+    pub(crate) const fn bypass(over_module: bool) -> Self {
+        if over_module { Self::Bypass } else { Self::Inherit }
     }
 
     /// Reads what a Mapping says. Where none of its rules can be used, the
@@ -59,18 +56,19 @@ impl ErrorOverride {
     pub(crate) fn of(
         item: &Item,
         spec: &api::Mapping,
-        stage: &Stage,
+        files: &Files,
+        over_module: bool,
         findings: &mut Vec<Diagnostic>,
     ) -> Self {
         if spec.bypass_error_response_overrides == Some(true) {
-            return Self::bypass(stage);
+            return Self::bypass(over_module);
         }
         let given = &spec.error_response_overrides;
-        let rules = read(item, "spec.error_response_overrides", given, &stage.files, findings);
+        let rules = read(item, "spec.error_response_overrides", given, files, findings);
         if rules.is_empty() {
             return Self::Inherit;
         }
-        Self::Own { rules: Arc::new(rules), over_module: stage.error_responses }
+        Self::Own { rules: Arc::new(rules), over_module }
     }
 }
 

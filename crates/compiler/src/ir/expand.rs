@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nuncio_api as api;
-use nuncio_api::core::{Ingress, IngressBackend, IngressClass, PortRef, Service};
+use nuncio_api::core::{Ingress, IngressBackend, PortRef, Service};
 use nuncio_api::{Diagnostic, Kind, Meta, Object, Severity, Spec};
 
 use super::check;
@@ -11,7 +11,6 @@ use super::endpoints::Services;
 use super::item::{Item, ItemId};
 use crate::Settings;
 
-const CONTROLLER: &str = "getambassador.io/ingress-controller";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const ID_ANNOTATION: &str = "getambassador.io/ambassador-id";
 /// Restores Emissary's stripping of Ingress paths when it says `true`.
@@ -46,14 +45,9 @@ pub(crate) fn is_ours(
     }
     let Some(name) = &ingress.ingress_class_name else { return false };
     classes.values().any(|class| {
-        let ours = matches!(&class.object.spec, Spec::IngressClass(spec) if is_controller(spec));
+        let ours = matches!(&class.object.spec, Spec::IngressClass(spec) if spec.is_ours());
         class.name() == name && ours && id_matches(class.meta())
     })
-}
-
-/// Returns whether a class is for gateways of this kind.
-pub(crate) fn is_controller(class: &IngressClass) -> bool {
-    class.controller.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(CONTROLLER))
 }
 
 /// Returns whether a Service is the one that leads to this gateway: its label

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use nuncio_api as api;
 use nuncio_api::{Kind, ObjectKey, Spec};
 
+use super::cluster::Target;
 use super::cluster::{Balance, Cluster, Discovery, Family, HeaderCase, NameParts};
 use super::defaults;
 use super::discovery::{self, Request};
 use super::error_response::ErrorResponses;
 use super::http::{HttpFilter, HttpSettings};
+use super::input::Input;
 use super::item::Item;
-use super::mapping::Target;
+use super::notes::Notes;
 use super::resolver::Resolver;
 use super::service::{Scheme, Service};
-use super::stage::{Input, Notes, Origination, Stage};
+use super::stage::{Origination, Stage};
 use super::tls::UpstreamTls;
 use crate::{Address, names};
 

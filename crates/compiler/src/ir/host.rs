@@ -7,8 +7,8 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, Kind, Object, ObjectKey, Spec};
 
 use super::defaults::Defaults;
+use super::input::Input;
 use super::item::{Item, ItemId};
-use super::stage::Input;
 use super::tls::DownstreamTls;
 use super::tls_context::{Contexts, Wanted};
 

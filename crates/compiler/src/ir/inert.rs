@@ -50,7 +50,7 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
             found.extend(said(item, "spec.", &[deprecated_selector(spec)]));
             found
         }
-        Spec::IngressClass(spec) if super::expand::is_controller(spec) => {
+        Spec::IngressClass(spec) if spec.is_ours() => {
             said(item, "spec.", &[("parameters", spec.parameters.is_some(), REMOVE)])
         }
         Spec::Listener(spec) => listener(item, spec),

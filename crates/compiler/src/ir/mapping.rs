@@ -5,23 +5,22 @@ use std::sync::Arc;
 use nuncio_api as api;
 use nuncio_api::{Diagnostic, Spec};
 
-use super::cluster::{Breaker, Discovery};
-use super::defaults::LoadBalancer;
+use super::cluster::{Breaker, Discovery, Target};
 use super::discovery;
 use super::endpoints::Services;
 use super::error_response::ErrorOverride;
+use super::group_id::GroupId;
 use super::item::Item;
 use super::resolver::Resolver;
 use super::route::RouteMatch;
 use super::service::Service;
 use super::stage::Stage;
-use super::upstream;
+use super::upstream::{self, LoadBalancer};
 
 mod matching;
 mod target;
 
-pub(crate) use matching::{GroupId, HostMatch, Rank, authority};
-pub(crate) use target::Target;
+pub(crate) use matching::{HostMatch, Rank, authority};
 
 /// What a Mapping is in its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,10 +116,10 @@ pub(crate) fn parse(
         matches,
         target: None,
         load_balancer,
-        breakers: upstream::breakers(&spec.circuit_breakers, &stage.defaults),
+        breakers: upstream::breakers(&spec.circuit_breakers, &stage.defaults.breakers),
         depends_on: None,
         internal: false,
-        errors: ErrorOverride::of(item, spec, stage, &mut findings),
+        errors: ErrorOverride::of(item, spec, &stage.files, stage.error_responses, &mut findings),
         linkerd: None,
         service,
         item: item.clone(),

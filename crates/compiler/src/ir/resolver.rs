@@ -6,8 +6,8 @@ use std::sync::Arc;
 use nuncio_api as api;
 use nuncio_api::{Diagnostic, Kind, ObjectKey, Spec};
 
+use super::input::Input;
 use super::item::Item;
-use super::stage::Input;
 use crate::names;
 
 /// How a resolver finds endpoints.

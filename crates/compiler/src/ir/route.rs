@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error_response::ErrorOverride;
-use super::mapping::GroupId;
+use super::group_id::GroupId;
 use super::service::Scheme;
 
 /// How the path of a request is compared.

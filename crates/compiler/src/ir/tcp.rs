@@ -9,8 +9,10 @@ use nuncio_api::{Kind, Spec};
 
 use super::glob;
 use super::host::Host;
+use super::input::Input;
 use super::item::Item;
-use super::stage::{Input, Notes, Stage};
+use super::notes::Notes;
+use super::stage::Stage;
 use super::tls::DownstreamTls;
 use super::tls_context::Contexts;
 use crate::names;

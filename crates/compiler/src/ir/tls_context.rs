@@ -7,9 +7,10 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, Kind, ObjectKey, Spec};
 
 use super::defaults::Defaults;
+use super::input::Input;
 use super::item::Item;
 use super::secret::{self, Anchors, SecretName, SecretUse};
-use super::stage::{Input, Origination};
+use super::stage::Origination;
 use super::tls::{Common, DownstreamTls, Parameters, UpstreamTls, Version, split_alpn};
 use crate::names;
 

@@ -5,9 +5,17 @@ use std::sync::Arc;
 use nuncio_api as api;
 
 use super::cluster::{Balance, Breaker, HealthCheck, Keepalive, Probe};
-use super::defaults::{Defaults, LoadBalancer};
 use super::route::{Cors, HashKey, Retry};
 use super::syntax;
+
+/// Load balancing as parsed: policy and what it hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LoadBalancer {
+    pub(crate) balance: Balance,
+    pub(crate) hash: Option<HashKey>,
+    /// Part of the cluster name.
+    pub(crate) name: String,
+}
 
 /// Cookie, header or source address, with the code it has in cluster names.
 type Hashed = (HashKey, String);
@@ -17,8 +25,8 @@ pub(crate) fn keepalive(given: &api::Keepalive) -> Keepalive {
 }
 
 /// Circuit breakers of an object, the Module's where it has none.
-pub(crate) fn breakers(given: &[api::CircuitBreaker], defaults: &Defaults) -> Vec<Breaker> {
-    if given.is_empty() { defaults.breakers.clone() } else { given.iter().map(breaker).collect() }
+pub(crate) fn breakers(given: &[api::CircuitBreaker], default: &[Breaker]) -> Vec<Breaker> {
+    if given.is_empty() { default.to_vec() } else { given.iter().map(breaker).collect() }
 }
 
 pub(crate) fn breaker(given: &api::CircuitBreaker) -> Breaker {

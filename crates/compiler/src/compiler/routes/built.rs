@@ -9,8 +9,9 @@ use super::super::encoded::{Encoded, Place};
 use super::super::index::Number;
 use super::super::reports::{Pass, Reports};
 use crate::ir::group::Group;
+use crate::ir::group_id::GroupId;
 use crate::ir::item::ItemId;
-use crate::ir::mapping::{GroupId, Mapping};
+use crate::ir::mapping::Mapping;
 use crate::ir::stage::Stage;
 
 /// One group with what was made of it.

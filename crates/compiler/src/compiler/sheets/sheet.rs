@@ -7,8 +7,8 @@ use super::super::encoded::{Encoded, Piece, Place, Slot};
 use super::super::routes::GroupEdit;
 use crate::envoy::route_index::{Index, THRESHOLD};
 use crate::envoy::virtual_host;
-use crate::ir::mapping::GroupId;
-use crate::ir::stage::Profile;
+use crate::ir::group_id::GroupId;
+use crate::ir::route_table::Profile;
 use crate::rope::Writer;
 use crate::runs::{RunKey as _, Runs, Span};
 

@@ -7,8 +7,8 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, SecurityModel, Spec, StackProtocol};
 
 use crate::ir::host::Host;
+use crate::ir::input::Input;
 use crate::ir::item::Item;
-use crate::ir::stage::Input;
 use crate::ir::tcp::TcpGroup;
 use crate::names;
 

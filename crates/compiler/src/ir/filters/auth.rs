@@ -7,11 +7,13 @@ use nuncio_api as api;
 use nuncio_api::{AuthProto, Kind, ObjectKey, Spec};
 
 use super::{Plugged, Plugin, built_in, built_in_source, cluster};
+use crate::ir::cluster::Target;
 use crate::ir::cluster::{Discovery, Family};
 use crate::ir::http::{Auth, AuthProtocol};
+use crate::ir::input::Input;
 use crate::ir::item::Item;
-use crate::ir::mapping::Target;
-use crate::ir::stage::{Input, Notes, Stage};
+use crate::ir::notes::Notes;
+use crate::ir::stage::Stage;
 use crate::ir::upstream;
 use crate::names;
 

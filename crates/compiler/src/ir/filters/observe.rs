@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 
 use super::{Plugin, only, spec_of};
 use crate::ir::http::{AccessLog, LogFormat, Provider, Tag, Tracing};
+use crate::ir::input::Input;
 use crate::ir::item::Item;
-use crate::ir::stage::{Input, Notes, Stage};
+use crate::ir::notes::Notes;
+use crate::ir::stage::Stage;
 
 const LOG_PATH: &str = "/dev/fd/1";
 /// Emissary's own line.

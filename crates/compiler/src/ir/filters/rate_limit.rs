@@ -4,8 +4,10 @@ use nuncio_api::{Kind, Spec};
 
 use super::{Plugin, built_in, built_in_source, only, spec_of};
 use crate::ir::http::RateLimit;
+use crate::ir::input::Input;
 use crate::ir::item::Item;
-use crate::ir::stage::{Input, Notes, Stage};
+use crate::ir::notes::Notes;
+use crate::ir::stage::Stage;
 
 const TIMEOUT_MS: u64 = 20;
 /// The service's own deadline for its counters is 500 ms; a first request also

@@ -7,8 +7,9 @@ use nuncio_api as api;
 
 use super::{Group, labels, shares};
 use crate::ir::error_response::ErrorOverride;
+use crate::ir::group_id::GroupId;
 use crate::ir::item::ItemId;
-use crate::ir::mapping::{GroupId, Mapping};
+use crate::ir::mapping::Mapping;
 use crate::ir::route::{
     Action, AuthOverride, Cors, Forward, HashKey, HeaderEdit, HostRewrite, PathRewrite, Redirect,
     RedirectPath, Retry, Route, Share,

@@ -6,9 +6,9 @@ use nuncio_api as api;
 use nuncio_api::{Diagnostic, Spec};
 
 use crate::ir::defaults::Defaults;
+use crate::ir::input::Input;
 use crate::ir::item::Item;
 use crate::ir::secret::{SecretName, key_pair};
-use crate::ir::stage::Input;
 use crate::ir::tls::DownstreamTls;
 use crate::ir::tls_context::{Context, Contexts, Fault, Wanted, split_name};
 

@@ -1,29 +1,18 @@
 //! What a Mapping matches: its conditions, its place in the order, its group.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use nuncio_api as api;
 use sha1::{Digest, Sha1};
 
 use crate::ir::glob;
+use crate::ir::group_id::GroupId;
 use crate::ir::item::Item;
 use crate::ir::route::{NamedMatch, PathMatch, RouteMatch, TextMatch};
 use crate::ir::stage::Stage;
 
 const AUTHORITY: &str = ":authority";
-
-/// Identity of a group: Mappings with the same match share it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct GroupId(pub(crate) [u8; 20]);
-
-/// Shape: 40 lower-case hex digits.
-impl fmt::Display for GroupId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// Which hosts a Mapping is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

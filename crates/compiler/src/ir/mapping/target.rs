@@ -6,29 +6,19 @@ use nuncio_api as api;
 use nuncio_api::Diagnostic;
 
 use super::{Mapping, Role};
-use crate::ir::cluster::{Balance, Cluster, Discovery, Family, NameParts};
-use crate::ir::defaults::LoadBalancer;
+use crate::ir::cluster::{Balance, Cluster, Discovery, Family, NameParts, Target};
 use crate::ir::discovery::{self, Request};
 use crate::ir::endpoints::Services;
 use crate::ir::item::Item;
 use crate::ir::resolver::Resolver;
 use crate::ir::service::Scheme;
 use crate::ir::stage::{Origination, Stage};
-use crate::ir::{tls::UpstreamTls, upstream};
+use crate::ir::tls::UpstreamTls;
+use crate::ir::upstream::{self, LoadBalancer};
 use crate::names;
 
 /// Connect timeout where the Mapping does not say.
 const CONNECT_TIMEOUT_MS: u64 = 3000;
-
-/// A Mapping's upstream.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// Full cluster name, before variants and shortening.
-    pub(crate) name: Arc<str>,
-    pub(crate) cluster: Arc<Cluster>,
-    /// Hash of the options, for comparison and for names of variants.
-    pub(crate) options: u64,
-}
 
 /// Returns the load balancer in effect; `Err` when the Mapping cannot have the
 /// one it asks for.

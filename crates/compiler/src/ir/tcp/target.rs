@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use nuncio_api as api;
 
+use crate::ir::cluster::Target;
 use crate::ir::cluster::{Balance, Cluster, Discovery, Family, HeaderCase, NameParts};
 use crate::ir::discovery::{self, Request};
+use crate::ir::input::Input;
 use crate::ir::item::Item;
-use crate::ir::mapping::Target;
+use crate::ir::notes::Notes;
 use crate::ir::resolver::Resolver;
 use crate::ir::service::{Scheme, Service};
-use crate::ir::stage::{Input, Notes, Origination, Stage};
+use crate::ir::stage::{Origination, Stage};
 use crate::ir::tls::UpstreamTls;
 use crate::ir::upstream;
 use crate::names;
@@ -44,7 +46,7 @@ pub(super) fn of(
     }
     let tls = originated(item, spec, &service, stage, notes);
     let originates = matches!(tls, Ok(Some(_)));
-    let breakers = upstream::breakers(&spec.circuit_breakers, &stage.defaults);
+    let breakers = upstream::breakers(&spec.circuit_breakers, &stage.defaults.breakers);
     let text = service.text();
     let name = NameParts {
         marker: spec.cluster_tag.as_deref(),
