@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{Fault, HeaderTemplate, PatternLimit};
+use crate::status::Status;
 use crate::template::{Rendered, Template, Value};
-use crate::verdict::Status;
 
 /// Headers and body of one limit, parsed.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::Unit;
 use crate::answer::Facts;
 use crate::plan::{Act, Charge, Counted, Item, Options, Plan};
 use crate::rule::{Now, Rule, Window, Windowed};
+use crate::status::{CurrentLimit, Status};
+use crate::unit::Unit;
 
 /// A count after a charge, as a store reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,30 +47,6 @@ pub struct Verdict<'a> {
     pub metadata: Option<Value>,
     /// One for each descriptor that a rule counted.
     pub tallies: Vec<Tally<'a>>,
-}
-
-/// The answer to one descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status<'a> {
-    /// Over the limit and not in shadow mode.
-    pub over: bool,
-    /// The limit in force; `None` when no rule counted.
-    pub limit: Option<CurrentLimit<'a>>,
-    /// Hits left; the largest number for unlimited rules.
-    pub remaining: u32,
-    /// Whole seconds until the window ends or, for sliding ones, next forgets.
-    pub reset: Duration,
-}
-
-/// A limit in an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CurrentLimit<'a> {
-    /// Hits per unit.
-    pub requests_per_unit: u32,
-    /// `None` when the window's length has no name.
-    pub unit: Option<Unit>,
-    /// May be empty.
-    pub name: &'a str,
 }
 
 /// What to add to the metrics of a rule, in hits.

@@ -11,6 +11,7 @@
 //! strangers of one rule share one counter: that limits the flood and nobody
 //! known.
 
+mod bounded;
 mod shard;
 mod sliding;
 

@@ -68,7 +68,13 @@ impl Redis {
         let client = client(options).map_err(OptionsError::Address)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let link = Link::default();
-        let writer = Writer::new(client, options, link.clone());
+        let writer = Writer {
+            client,
+            deadline: options.deadline,
+            prefix: options.prefix.clone(),
+            jitter: options.expiration_jitter,
+            link: link.clone(),
+        };
         context.tasks.spawn("redis", writer.run(queue));
         let denials = Denials::new(options.denial_bytes);
         Ok(Self { jobs, denials, deadline: options.deadline, link })

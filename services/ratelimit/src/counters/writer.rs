@@ -14,7 +14,6 @@ use redis::{AsyncConnectionConfig, Pipeline, RedisError, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use super::redis::Options;
 use super::scripts::{REFUND, SLIDING};
 
 /// Checks of one pipeline. More would make the first wait for the last.
@@ -83,11 +82,11 @@ impl Link {
 }
 
 pub(super) struct Writer {
-    client: redis::Client,
-    deadline: Duration,
-    prefix: String,
-    jitter: u32,
-    link: Link,
+    pub(super) client: redis::Client,
+    pub(super) deadline: Duration,
+    pub(super) prefix: String,
+    pub(super) jitter: u32,
+    pub(super) link: Link,
 }
 
 type Connecting = Pin<Box<dyn Future<Output = Result<MultiplexedConnection, RedisError>> + Send>>;
@@ -101,16 +100,6 @@ enum Outcome {
 }
 
 impl Writer {
-    pub(super) fn new(client: redis::Client, options: &Options, link: Link) -> Self {
-        Self {
-            client,
-            deadline: options.deadline,
-            prefix: options.prefix.clone(),
-            jitter: options.expiration_jitter,
-            link,
-        }
-    }
-
     /// Works until every sender is gone: checks in progress at the drain are
     /// still answered.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use nuncio_limits::{Act, Charge, Count, STEPS};
 
-use super::shard::Aging;
+use super::bounded::Aging;
 
 /// At most `STEPS + 1` parts, oldest first.
 #[derive(Debug, Clone, Default)]
