@@ -173,7 +173,7 @@ impl Intake {
         });
         self.compiler = Some((compiler, publisher));
         let now = Instant::now();
-        self.debounce.compiled(now);
+        self.debounce.compiled(arrived, now);
         self.fleet.metrics().compiled(compiled_in, now - arrived);
         match outcome {
             Ok(outcome) => self.published(outcome, &known_bad, compiled_in),

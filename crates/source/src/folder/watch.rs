@@ -7,9 +7,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
@@ -22,6 +23,9 @@ pub(super) struct Wake {
     folder: PathBuf,
     secrets: PathBuf,
     pub(super) hint: Arc<Notify>,
+    /// Since it was last asked: a file was written where it stands, and more
+    /// of it may follow.
+    written: Arc<AtomicBool>,
     watcher: Option<RecommendedWatcher>,
     /// The folder that is being watched; another one may take its name.
     identity: Option<(u64, u64)>,
@@ -36,6 +40,7 @@ impl Wake {
             folder: whole(folder),
             secrets: whole(secrets),
             hint: Arc::new(Notify::new()),
+            written: Arc::default(),
             watcher: None,
             identity: None,
             complained: false,
@@ -73,7 +78,7 @@ impl Wake {
 
     /// Watches the folder if it is there, and what is around it.
     fn watch(&self, there: bool) -> Result<RecommendedWatcher, notify::Error> {
-        let hint = Arc::clone(&self.hint);
+        let (hint, written) = (Arc::clone(&self.hint), Arc::clone(&self.written));
         let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -85,6 +90,8 @@ impl Wake {
                             }))
                 });
                 if matters {
+                    let whole = event.is_ok_and(|event| is_whole(event.kind));
+                    written.fetch_or(!whole, Ordering::Relaxed);
                     hint.notify_one();
                 }
             })?;
@@ -109,6 +116,31 @@ impl Wake {
         }
         Ok(watcher)
     }
+
+    /// Waits until nothing has happened for a moment, but not for ever.
+    async fn settle(&self) {
+        let quiet = async {
+            let mut silence = QUIET_BETWEEN_FILES;
+            loop {
+                if self.written.swap(false, Ordering::Relaxed) {
+                    silence = QUIET;
+                }
+                if timeout(silence, self.hint.notified()).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = quiet => {}
+            () = sleep(QUIET_MAX) => {}
+        }
+    }
+}
+
+/// Tells whether a file that took another's name, or went, caused an event: no
+/// more of it follows.
+fn is_whole(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_))
 }
 
 /// Tells whether something may read differently after an event. Our own
@@ -128,7 +160,7 @@ pub(super) async fn run(
     loop {
         let hinted = timeout(pause, wake.hint.notified()).await.is_ok();
         if hinted {
-            settle(&wake.hint).await;
+            wake.settle().await;
         }
         let looked = tokio::task::spawn_blocking(move || {
             wake.renew();
@@ -147,15 +179,6 @@ pub(super) async fn run(
     }
 }
 
-/// Waits until nothing has happened for a moment, but not for ever.
-async fn settle(hint: &Notify) {
-    let quiet = async { while timeout(QUIET, hint.notified()).await.is_ok() {} };
-    tokio::select! {
-        () = quiet => {}
-        () = sleep(QUIET_MAX) => {}
-    }
-}
-
 /// Until the first look after the folder was read: files written just before
 /// that may have changed within the clock's grain.
 const GRAIN_AFTER_START: Duration = Duration::from_millis(100);
@@ -165,6 +188,9 @@ const IDLE: Duration = Duration::from_secs(2);
 
 /// A burst of writes is over after this much silence.
 const QUIET: Duration = Duration::from_millis(15);
+
+/// The same for files that come and go whole.
+const QUIET_BETWEEN_FILES: Duration = Duration::from_millis(3);
 
 /// Endless bursts are looked at this often.
 const QUIET_MAX: Duration = Duration::from_millis(150);

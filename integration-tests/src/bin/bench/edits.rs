@@ -11,6 +11,8 @@ use crate::{grouped, say};
 /// Edits whose way into effect is timed; the first ones only warm up.
 const EDITS: usize = 200;
 const WARM_UP: usize = 10;
+/// Between two edits, so that none is part of a burst.
+const PAUSE: Duration = Duration::from_millis(200);
 const PREFIX: &str = "/edited/";
 
 pub(crate) async fn run() -> bool {
@@ -44,7 +46,7 @@ async fn many_hosts(count: usize) {
     let client = Client::trusting(&certificate.authority, &host, stack.https());
     let url = format!("https://{host}:{}{PREFIX}", stack.https().port());
     let what = format!("{} Mappings, ten to a Host with TLS", grouped(count));
-    time(&what, &stack, text, || client.request(Method::GET, &url)).await;
+    time(&what, &stack, text, || client.request(Method::GET, &url).header("host", &host)).await;
 }
 
 /// Times edits of the Mapping `edited`, which `text` writes.
@@ -57,6 +59,7 @@ async fn time(
     let mut times = Vec::with_capacity(EDITS);
     for edit in 0..EDITS {
         let service = ["second", "first"][edit % 2];
+        tokio::time::sleep(PAUSE).await;
         let began = Instant::now();
         stack.files().write("mapping-edited.yaml", text(service));
         loop {

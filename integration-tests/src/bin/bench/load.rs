@@ -32,7 +32,8 @@ pub(crate) async fn run() -> bool {
     let changes = Changes { certificates, endpoints };
     changes.begin(builder.files());
     world::one_host(builder.files(), MAPPINGS, |_| "first".to_owned());
-    let stack = builder.file("host.yaml", &world::host("h0")).start().await;
+    let hosts = [world::host("h0").as_str(), world::any_host()].join("---\n");
+    let stack = builder.file("hosts.yaml", &hosts).start().await;
     // What the load asks for must be there before a failure counts.
     for path in PATHS {
         stack.until_status(path, 200).await;
@@ -101,6 +102,8 @@ async fn load(stack: &Stack, changes: &Changes, change: bool) -> Load {
 struct Asker {
     client: Client,
     urls: Vec<String>,
+    /// `host` of its requests.
+    host: String,
 }
 
 impl Asker {
@@ -110,7 +113,7 @@ impl Asker {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            match self.client.request(Method::GET, url).send().await {
+            match self.client.request(Method::GET, url).header("host", &self.host).send().await {
                 Ok(answer) if answer.status() == 200 => match answer.bytes().await {
                     Ok(_) => load.answered += 1,
                     Err(error) => load.failures.push(format!("{url}: {error:?}")),
@@ -125,7 +128,7 @@ impl Asker {
 
 fn cleartext(stack: &Stack) -> Asker {
     let urls = PATHS.iter().map(|path| format!("http://{}{path}", stack.http())).collect();
-    Asker { client: Client::new(), urls }
+    Asker { client: Client::new(), urls, host: stack.http().to_string() }
 }
 
 /// A client of the Host with TLS, which keeps its connection or makes a new one
@@ -140,5 +143,5 @@ fn secure(stack: &Stack, changes: &Changes, keeps: bool) -> Asker {
         if keeps { builder } else { builder.http1_only().pool_max_idle_per_host(0) }
     });
     let urls = vec![format!("https://{host}:{}{}", stack.https().port(), PATHS[0])];
-    Asker { client, urls }
+    Asker { client, urls, host }
 }

@@ -28,6 +28,13 @@ pub(crate) fn many_hosts(files: &Files, count: usize, service: &str) {
     });
 }
 
+/// The Host of requests that name no other, which serves cleartext.
+pub(crate) fn any_host() -> &'static str {
+    "apiVersion: getambassador.io/v3alpha1\nkind: Host\n\
+     metadata: {name: any, namespace: default}\n\
+     spec: {hostname: \"*\", requestPolicy: {insecure: {action: Route}}}\n"
+}
+
 /// A Host with TLS, of the Secret `certificate`.
 pub(crate) fn host(name: &str) -> String {
     format!(
