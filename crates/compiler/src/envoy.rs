@@ -29,6 +29,7 @@ pub(crate) mod secret;
 pub(crate) mod tls;
 pub(crate) mod tracing;
 pub(crate) mod virtual_host;
+mod wire;
 
 /// One entry of a `map<string, Any>` field, ready to append to a message.
 #[derive(Clone, PartialEq, Message)]
@@ -55,9 +56,13 @@ pub(crate) fn append_message<M: Message>(tag: u32, message: &M, out: &mut Vec<u8
 
 /// Appends already encoded bytes as the message field `tag`.
 pub(crate) fn append_encoded(tag: u32, encoded: &[u8], out: &mut Vec<u8>) {
-    prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, out);
-    prost::encoding::encode_varint(encoded.len() as u64, out);
+    wire::head(tag, encoded.len(), out);
     out.extend_from_slice(encoded);
+}
+
+/// Appends milliseconds as the field `tag`, which is a duration.
+fn append_millis(tag: u32, ms: u64, out: &mut Vec<u8>) {
+    millis(ms).iter().for_each(|duration| append_message(tag, duration, out));
 }
 
 /// Appends the entries of a `map<string, Any>` field, in the given order.

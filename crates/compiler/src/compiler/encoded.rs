@@ -16,6 +16,8 @@ use crate::ir::service::Scheme;
 use crate::ir::stage::Stage;
 use crate::runs::RunKey;
 
+/// Room for the encoding of most routes, in bytes.
+const MOST_ROUTES: usize = 256;
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// One of so many groups ends a run of a list.
 const LISTED: u8 = 64;
@@ -108,12 +110,14 @@ impl Encoded {
 impl Piece {
     /// Encodes a route.
     pub(super) fn of(route: &Route, place: Place, position: u32) -> Self {
+        let mut encoded = Vec::with_capacity(MOST_ROUTES);
+        envoy::route::encode(route, &mut encoded);
         Self {
             place,
             position,
             path: route.matches.path.clone(),
             case_sensitive: route.matches.case_sensitive,
-            encoded: envoy::route::encode(route).into(),
+            encoded: encoded.into(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! no order. The list of each key is encoded by itself, so that a changed route
 //! costs no more than the lists it stands in.
 
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use super::super::wire::{field_len, head, text};
 
 /// `envoy.config.route.v3.VirtualHost.matcher`.
 const MATCHER: u32 = 21;
@@ -144,18 +144,4 @@ fn extension_head(name: &str, url: &str, message: usize, out: &mut Vec<u8>) {
     head(TYPED_CONFIG, any_len(url, message), out);
     text(TYPE_URL, url, out);
     head(ANY_VALUE, message, out);
-}
-
-fn field_len(tag: u32, length: usize) -> usize {
-    key_len(tag) + encoded_len_varint(length as u64) + length
-}
-
-fn head(tag: u32, length: usize, out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(length as u64, out);
-}
-
-fn text(tag: u32, text: &str, out: &mut Vec<u8>) {
-    head(tag, text.len(), out);
-    out.extend_from_slice(text.as_bytes());
 }
