@@ -14,6 +14,7 @@ use crate::ir::secret::{SecretName, Secrets};
 use crate::{Resource, ResourceName, Settings, TypeUrl};
 
 mod broad;
+mod cluster_names;
 mod clusters;
 mod consul;
 mod emit;
@@ -30,6 +31,7 @@ mod statuses;
 mod tables;
 
 use broad::Broad;
+pub use cluster_names::ClusterName;
 use clusters::Clusters;
 use index::Number;
 use publish::Published;

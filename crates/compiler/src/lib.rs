@@ -23,7 +23,7 @@ mod rope;
 mod runs;
 mod settings;
 
-pub use compiler::{Compiler, Delta, Status, Subject};
+pub use compiler::{ClusterName, Compiler, Delta, Status, Subject};
 pub use envoy::route_index;
 pub use resource::{Resource, ResourceName, TypeUrl};
 pub use rope::Rope;

@@ -80,6 +80,19 @@ pub(crate) fn eds_parts(service: &str) -> impl Iterator<Item = &str> {
     service.split(EDS_JOINT)
 }
 
+/// Returns host and port of the Services whose endpoints an EDS service name
+/// stands for; the namespace stands in the host unless it is the gateway's own.
+pub(crate) fn services_of(service: &str, own_namespace: &str) -> Vec<(String, u16)> {
+    let services = eds_parts(service).filter_map(|part| {
+        let mut parts = part.strip_prefix("k8s/")?.split('/');
+        let (namespace, name, port) = (parts.next()?, parts.next()?, parts.next()?);
+        let host =
+            if namespace == own_namespace { name.to_owned() } else { dotted(name, namespace) };
+        Some((host, port.parse().ok()?))
+    });
+    services.collect()
+}
+
 /// Returns the resource name of a namespaced object.
 ///
 /// Shape: `<name>.<namespace>`.
@@ -99,6 +112,13 @@ mod tests {
         assert!(name.starts_with(&full[..40]));
         assert!(name.ends_with("-0"));
         assert_eq!(published_cluster(&full[..60]), full[..60]);
+    }
+
+    #[test]
+    fn endpoint_sets_tell_their_services() {
+        let joined = join_eds(&["k8s/default/auth/80", "k8s/other/auth/8080", "consul/dc1/auth"]);
+        let services = [("auth".to_owned(), 80), ("auth.other".to_owned(), 8080)];
+        assert_eq!(services_of(&joined, "default"), services);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use nuncio_integration_tests::{Client, Stack, until};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const PAGE: &str = "/ambassador/v0/diag/?json=true";
 
@@ -56,6 +56,7 @@ async fn probes_can_be_moved_or_switched_off_in_envoy() {
 
 #[tokio::test]
 async fn tools_find_clusters_and_their_targets_by_emissarys_names() {
+    const LONG: &str = "a_really_long_tag_that_makes_the_name_of_its_cluster_too_long_for_envoy";
     let spec = |prefix: &str, more: &str| {
         format!("{{hostname: \"*\", prefix: /{prefix}/, cluster_tag: {prefix}, {more}}}")
     };
@@ -63,22 +64,38 @@ async fn tools_find_clusters_and_their_targets_by_emissarys_names() {
         .backend("first")
         .await
         .object("Mapping", "sent", &spec("sent", "service: first"))
+        .object("Mapping", "found", &spec("found", "service: first, resolver: endpoint"))
+        .object("Mapping", "long", &spec(LONG, "service: first"))
         .object(
             "Mapping",
             "asked",
             &spec("asked", "service: \"quote.default.svc.cluster.local:8080\""),
         )
+        .object("TCPMapping", "tcp", "{port: 9000, service: \"first:443\"}")
         .start()
         .await;
     let page = stack.ask_admin(&format!("{PAGE}&filter=cluster_info")).await.body;
     let clusters: Value = serde_json::from_str(&page).unwrap();
-    let address = stack.backend("first").address();
-    let target = &clusters["cluster_sent_first_default"]["targets"][0];
-    assert_eq!((&target["ip"], &target["port"]), (&"127.0.0.1".into(), &address.port().into()));
-    let asked = clusters.as_object().unwrap().iter().find(|(name, _)| name.contains("asked"));
-    let target = &asked.unwrap().1["targets"][0];
-    assert_eq!(target["ip"], "quote.default.svc.cluster.local");
-    assert_eq!(target["port"], 8080);
+    let backend = stack.backend("first").address();
+    let address = json!({"ip": "127.0.0.1", "port": backend.port()});
+    let service = json!({"ip": "first", "port": 80});
+    // Where a service is, as its Mapping says it; where Envoy was sent instead,
+    // beside it.
+    let sent = &clusters["cluster_sent_first_default"];
+    assert_eq!((&sent["targets"], &sent["addresses"]), (&json!([service]), &json!([address])));
+    let found = &clusters["cluster_found_first_default"];
+    assert_eq!((&found["targets"], &found["addresses"]), (&json!([address]), &json!([address])));
+    let asked = &clusters["cluster_asked_quote_default_svc_cluster_local_8080_default"];
+    assert_eq!(asked["targets"], json!([{"ip": "quote.default.svc.cluster.local", "port": 8080}]));
+    let tcp = &clusters["cluster_first_443_default"];
+    assert_eq!(tcp["targets"], json!([{"ip": "first", "port": 443}]));
+    // Long names are shortened for Envoy alone.
+    let full = format!("cluster_{LONG}_first_default");
+    let long = &clusters[&full];
+    assert_eq!((&long["name"], &long["targets"]), (&json!(full), &json!([service])));
+    let shortened = long["envoy_name"].as_str().unwrap();
+    assert!(shortened.len() <= 60 && full.starts_with(&shortened[..40]), "{shortened}");
+    assert!(stack.ask_envoy("/clusters").await.body.contains(shortened));
 }
 
 #[tokio::test]

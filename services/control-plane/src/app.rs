@@ -14,7 +14,8 @@ use crate::ads::Ads;
 use crate::diagnostics::{self, Pages};
 use crate::guarded::Guarded;
 use crate::health::{Health, Snapshot};
-use crate::intake::{Intake, Outside};
+use crate::intake::{Inputs, Intake, Outside};
+use crate::questions::Questions;
 use crate::settings::{Idle, idle};
 use crate::{Fleet, Metrics, Objects, Report, Settings};
 
@@ -56,12 +57,14 @@ pub async fn start(
         fleet: fleet.clone(),
         envoy_ready: settings.neighbours.envoy_ready,
     };
+    let (questions, asked) = Questions::new();
     let pages = Pages {
         context: context.clone(),
         health,
         fleet: fleet.clone(),
         report: report.clone(),
         objects: objects.clone(),
+        questions,
         ambassador_id: gateway.id().to_owned(),
         namespace: gateway.namespace.clone(),
         single_namespace: !gateway.scope.single_namespace.is_empty(),
@@ -77,12 +80,13 @@ pub async fn start(
 
     let told = settings.compiler(admin);
     let compiler = Guarded::new(move || Compiler::new(told.clone()));
-    let (wanted, asked) = watch::channel(BTreeSet::new());
-    let registered = nuncio_source::consul(&settings.consul(), asked, context)?;
+    let (wanted, follows) = watch::channel(BTreeSet::new());
+    let registered = nuncio_source::consul(&settings.consul(), follows, context)?;
     let outside = Outside { files: Files::below(&settings.sources.error_pages), wanted };
     let intake =
         Intake::new(compiler, fleet.clone(), report.clone(), objects, snapshot, unready, outside);
-    context.tasks.spawn("intake", intake.run(events, registered, news, context.drain.clone()));
+    let inputs = Inputs { events, registered, news, asked };
+    context.tasks.spawn("intake", intake.run(inputs, context.drain.clone()));
     tracing::info!(%grpc, %admin, "control plane listening");
     Ok(Bound { grpc, admin, fleet, report })
 }

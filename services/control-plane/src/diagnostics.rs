@@ -1,6 +1,7 @@
 //! The admin port: probes, metrics, and pages for people.
 
 mod access;
+mod clusters;
 mod dump;
 mod overview;
 mod page;
@@ -17,6 +18,7 @@ use nuncio_process::{Context, admin, chain};
 use serde::Deserialize;
 
 use crate::health::Health;
+use crate::questions::Questions;
 use crate::{Fleet, Objects, Report, envoy_client};
 
 /// Envoy's statistics are left out rather than waited for longer.
@@ -31,6 +33,7 @@ pub(crate) struct Pages {
     pub(crate) fleet: Fleet,
     pub(crate) report: Report,
     pub(crate) objects: Objects,
+    pub(crate) questions: Questions,
     pub(crate) ambassador_id: String,
     pub(crate) namespace: String,
     pub(crate) single_namespace: bool,

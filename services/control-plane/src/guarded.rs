@@ -13,6 +13,8 @@ use std::sync::Arc;
 use nuncio_api::{Change, ConsulService, Diagnostic, ObjectKey, Severity};
 use nuncio_compiler::{Compiler, Delta, ResourceName};
 
+use crate::questions::ClusterNames;
+
 /// Panics in one search before it is given up. Each costs one compilation of
 /// everything; one change among 100,000 is found after 17.
 const PANICS_MOST: usize = 64;
@@ -99,6 +101,12 @@ impl Guarded<Compiler> {
     /// Services in Consul that something in effect goes to.
     pub(crate) fn consul_services(&self) -> BTreeSet<ConsulService> {
         self.compiler.as_ref().map(Compiler::consul_services).unwrap_or_default()
+    }
+
+    /// Returns what clusters are; nothing where that makes the compiler panic.
+    pub(crate) fn cluster_names(&self) -> ClusterNames {
+        let Some(compiler) = &self.compiler else { return ClusterNames::new() };
+        guard(|| compiler.cluster_names()).unwrap_or_default()
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::debounce::Debounce;
 use crate::guarded::{GivenUp, Guarded, Outcome};
 use crate::publish::{KnownBad, Publisher};
+use crate::questions::Question;
 use crate::report::{Attribution, Report};
 use crate::{Fleet, Objects};
 
@@ -31,6 +32,15 @@ pub(crate) struct Outside {
     pub(crate) files: Files,
     /// Services in Consul whose instances are wanted.
     pub(crate) wanted: watch::Sender<BTreeSet<ConsulService>>,
+}
+
+/// What the task listens to.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) registered: mpsc::Receiver<Change>,
+    pub(crate) news: mpsc::Receiver<News>,
+    pub(crate) asked: mpsc::Receiver<Question>,
 }
 
 /// The task's state.
@@ -78,13 +88,8 @@ impl Intake {
     }
 
     /// Runs until the drain.
-    pub(crate) async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut registered: mpsc::Receiver<Change>,
-        mut news: mpsc::Receiver<News>,
-        drain: Drain,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, inputs: Inputs, drain: Drain) -> anyhow::Result<()> {
+        let Inputs { mut events, mut registered, mut news, mut asked } = inputs;
         let mut reread = tokio::time::interval(REREAD_FILES);
         loop {
             let due = self.waiting_since.filter(|_| self.synced).map(|since| self.due(since));
@@ -102,6 +107,7 @@ impl Intake {
                     self.hear(heard);
                 }
                 () = timer => self.compile().await?,
+                Some(question) = asked.recv() => self.answer(question).await?,
                 change = registered.recv() => {
                     let change = change.context("nobody watches registries any more")?;
                     self.take(Event::Changes(vec![change]));
@@ -180,6 +186,17 @@ impl Intake {
             Err(error) => self.given_up(&error),
         }
         self.status.processed(now);
+        Ok(())
+    }
+
+    async fn answer(&mut self, question: Question) -> anyhow::Result<()> {
+        let (compiler, publisher) =
+            self.compiler.take().context("the compiler was lost by an earlier failure")?;
+        let work = move || (compiler.cluster_names(), compiler);
+        let (names, compiler) = tokio::task::spawn_blocking(work).await.context("asking failed")?;
+        self.compiler = Some((compiler, publisher));
+        // Whoever asked may have gone.
+        let _ = question.send(names);
         Ok(())
     }
 

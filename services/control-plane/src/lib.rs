@@ -14,6 +14,7 @@ mod intake;
 mod metrics;
 mod objects;
 mod publish;
+mod questions;
 mod report;
 mod settings;
 mod status;

@@ -50,6 +50,16 @@ pub(super) struct Clusters {
     eds_touched: BTreeSet<Arc<str>>,
 }
 
+/// A cluster that Mappings use.
+pub(super) struct OfMappings<'a> {
+    /// Full name, without the suffix of further options.
+    pub(super) name: &'a Arc<str>,
+    pub(super) options: u64,
+    pub(super) published: &'a Arc<str>,
+    pub(super) originates_tls: bool,
+    pub(super) first_user: Number,
+}
+
 // === impl Clusters ===
 
 impl Clusters {
@@ -133,6 +143,29 @@ impl Clusters {
         variants
             .filter(move |variant| variant.published.as_deref() == Some(published))
             .flat_map(|variant| variant.users.iter().map(|(item, _)| item))
+    }
+
+    /// The clusters of plug-in services and TCPMappings: published name, target,
+    /// user.
+    pub(super) fn of_scene(&self) -> &[(Arc<str>, Target, ObjectKey)] {
+        &self.scene
+    }
+
+    /// The clusters that Mappings use, in no order.
+    pub(super) fn of_mappings(&self) -> impl Iterator<Item = OfMappings<'_>> {
+        let variants = self
+            .names
+            .values()
+            .flat_map(|name| name.variants.iter().map(move |variant| (&name.full, variant)));
+        variants.filter_map(|(name, variant)| {
+            Some(OfMappings {
+                name,
+                options: variant.options,
+                published: variant.published.as_ref()?,
+                originates_tls: variant.cluster.tls.is_some(),
+                first_user: variant.users.iter().next()?.1,
+            })
+        })
     }
 
     /// Names and emits what changed; returns the Mappings whose cluster has

@@ -96,6 +96,11 @@ impl Routes {
         built.into_iter().flat_map(Built::members)
     }
 
+    /// The Mapping of this number, where it is in effect.
+    pub(super) fn parsed(&self, number: Number) -> Option<&Mapping> {
+        Some(&self.mappings.get(number)?.parsed.as_ref()?.mapping)
+    }
+
     /// Mappings whose cluster depends on a Service.
     pub(super) fn dependents(&self, service: &(String, String)) -> impl Iterator<Item = Number> {
         self.depends_on.get(service).into_iter().flat_map(Few::iter).copied()

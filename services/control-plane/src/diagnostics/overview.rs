@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LbEndpoint};
 use nuncio_api::{Mapping, Object, Severity, Spec};
 use nuncio_compiler::Subject;
-use nuncio_xds::TypeUrl;
-use prost::Message as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Pages;
+use super::{Pages, clusters};
 
 /// Returns the overview.
 ///
@@ -21,6 +17,8 @@ use super::Pages;
 pub(super) async fn overview(pages: &Pages) -> Value {
     let objects = pages.objects.all();
     let (errors, notices, findings) = findings(pages);
+    let names = pages.questions.cluster_names().await;
+    let clusters = clusters::info(&pages.fleet.cache(), &names);
     json!({
         "system": system(pages),
         "envoy_status": envoy_status(pages).await,
@@ -28,7 +26,7 @@ pub(super) async fn overview(pages: &Pages) -> Value {
         "notices": notices,
         "findings": findings,
         "route_info": route_info(&objects),
-        "cluster_info": cluster_info(pages),
+        "cluster_info": clusters,
         "ambassador_services": services(&objects),
         "ambassador_resolvers": resolvers(&objects),
         "source_map": source_map(&objects),
@@ -108,55 +106,6 @@ fn route(object: &Object, mapping: &Mapping) -> Value {
         "diag_class": kind,
         "clusters": [{"service": mapping.service, "weight": mapping.weight}],
     })
-}
-
-/// Clusters by Emissary's names. Targets are what a cluster asks DNS for, or
-/// the endpoints it was sent.
-fn cluster_info(pages: &Pages) -> Map<String, Value> {
-    let cache = pages.fleet.cache();
-    let sent: BTreeMap<Arc<str>, ClusterLoadAssignment> = cache
-        .all(&TypeUrl::ENDPOINTS)
-        .filter_map(|payload| {
-            let endpoints = ClusterLoadAssignment::decode(payload.message()).ok()?;
-            Some((payload.name().clone(), endpoints))
-        })
-        .collect();
-    let mut clusters = Map::new();
-    for payload in cache.all(&TypeUrl::CLUSTER) {
-        let Ok(cluster) = Cluster::decode(payload.message()) else { continue };
-        let assignment =
-            cluster.load_assignment.as_ref().or_else(|| sent.get(payload.endpoints()?));
-        let targets: Vec<Value> = assignment
-            .iter()
-            .flat_map(|assignment| &assignment.endpoints)
-            .flat_map(|locality| &locality.lb_endpoints)
-            .filter_map(target)
-            .collect();
-        let info = json!({
-            "name": cluster.name,
-            "stat_name": cluster.alt_stat_name,
-            "endpoints": payload.endpoints().map(|name| &**name),
-            "targets": targets,
-        });
-        clusters.insert(cluster.name, info);
-    }
-    clusters
-}
-
-fn target(endpoint: &LbEndpoint) -> Option<Value> {
-    use envoy_types::pb::envoy::config::core::v3::address::Address;
-    use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
-    use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
-
-    let Some(HostIdentifier::Endpoint(endpoint)) = &endpoint.host_identifier else { return None };
-    let Some(Address::SocketAddress(socket)) = endpoint.address.as_ref()?.address.as_ref() else {
-        return None;
-    };
-    let port = match socket.port_specifier {
-        Some(PortSpecifier::PortValue(port)) => port,
-        _ => 0,
-    };
-    Some(json!({"ip": socket.address, "port": port}))
 }
 
 fn services(objects: &[Arc<Object>]) -> Vec<Value> {
