@@ -1,5 +1,7 @@
 //! What a gateway is told of how objects are to be read.
 
+use std::collections::BTreeSet;
+
 use crate::{Environment, FieldQuery, Kind, LabelQuery, Meta};
 
 /// How texts become objects, and which of them count.
@@ -19,6 +21,8 @@ pub struct Reading {
 /// annotation go with their carrier.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
+    /// Only these kinds; the kinds of carriers among them bring what they carry.
+    pub kinds: Option<BTreeSet<Kind>>,
     /// Only this namespace, and nothing that is in none.
     pub namespace: Option<String>,
     /// Only objects with these labels.
@@ -47,6 +51,7 @@ impl Selection {
             Some(own) => meta.namespace == *own,
             None => true,
         };
-        in_scope && self.labels.matches(&meta.labels) && self.fields.matches(meta)
+        let wanted = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind));
+        wanted && in_scope && self.labels.matches(&meta.labels) && self.fields.matches(meta)
     }
 }

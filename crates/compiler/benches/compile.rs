@@ -1,6 +1,8 @@
 //! Cost of compiling Mappings: parsed already, and from YAML text.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use divan::Bencher;
 use nuncio_api::Change;
@@ -18,10 +20,16 @@ fn main() {
     divan::main();
 }
 
+/// As the control plane sets it.
+fn settings() -> Settings {
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Settings { threads, ..Settings::default() }
+}
+
 /// Applies everything at once to a compiler without objects.
 fn cold(bencher: Bencher<'_, '_>, world: World) {
     let changes: Vec<Change> = world.objects().map(world::apply).collect();
-    bencher.with_inputs(|| (Compiler::new(Settings::default()), changes.clone())).bench_values(
+    bencher.with_inputs(|| (Compiler::new(settings()), changes.clone())).bench_values(
         |(mut compiler, changes)| {
             let delta = compiler.apply(changes);
             (compiler, delta)
@@ -39,7 +47,7 @@ fn cold_start<const SHAPE: usize>(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = [1_000, 10_000], sample_count = 10, sample_size = 1)]
 fn cold_from_yaml(bencher: Bencher<'_, '_>, count: usize) {
     let file = world::text(count);
-    bencher.with_inputs(|| Compiler::new(Settings::default())).bench_values(|mut compiler| {
+    bencher.with_inputs(|| Compiler::new(settings())).bench_values(|mut compiler| {
         let changes = manifests::changes(&file);
         assert_eq!(changes.len(), count + 1);
         let delta = compiler.apply(changes);
@@ -49,7 +57,7 @@ fn cold_from_yaml(bencher: Bencher<'_, '_>, count: usize) {
 
 /// Applies changes in turn to a compiler that holds a world.
 fn changing(bencher: Bencher<'_, '_>, world: World, change: impl Fn(usize) -> Change) {
-    let mut compiler = Compiler::new(Settings::default());
+    let mut compiler = Compiler::new(settings());
     compiler.apply(world.objects().map(world::apply).collect());
     let mut turn = 1;
     bencher

@@ -17,10 +17,12 @@ mod broad;
 mod cluster_names;
 mod clusters;
 mod consul;
+mod effect;
 mod emit;
 mod encoded;
 mod idle;
 mod index;
+mod ingresses;
 mod intake;
 mod namesakes;
 mod publish;
@@ -36,7 +38,7 @@ use clusters::Clusters;
 use index::Number;
 use publish::Published;
 use reports::{Pass, Reports};
-use routes::{Edits, Routes};
+use routes::{Around, Edits, Routes};
 pub use statuses::Status;
 use statuses::Statuses;
 use tables::Tables;
@@ -78,6 +80,8 @@ struct Entry {
 pub struct Compiler {
     settings: Settings,
     entries: BTreeMap<ObjectKey, Entry>,
+    /// Annotations hold objects, or once did: only these can have namesakes.
+    carried: bool,
     /// Objects in effect of every kind but the numerous ones.
     items: BTreeMap<Kind, BTreeMap<ItemId, Item>>,
     /// What Ingresses stand for.
@@ -125,6 +129,7 @@ impl Compiler {
         Self {
             settings,
             entries: BTreeMap::new(),
+            carried: false,
             items: BTreeMap::new(),
             derived: BTreeMap::new(),
             broken: BTreeSet::new(),
@@ -150,9 +155,7 @@ impl Compiler {
     /// Never fails: findings stand in [`Delta::report`].
     pub fn apply(&mut self, changes: Vec<Change>) -> Delta {
         let mut dirty = Dirty { scene: self.scene.is_none(), ..Default::default() };
-        for change in changes {
-            self.take(change, &mut dirty);
-        }
+        self.take_all(changes, &mut dirty);
         self.settle(dirty);
         self.look_for_listeners();
         let (changed, removed) = self.published.drain();
@@ -267,18 +270,20 @@ impl Compiler {
     /// changed of the Hosts' routes.
     fn settle_mappings(&mut self, scene: &Scene, dirty: &Dirty) -> Edits {
         let internal = |id: &ItemId| self.internal.contains_key(id);
-        for number in &dirty.mappings {
-            self.routes.parse(
-                *number,
-                internal,
-                &scene.stage,
-                &self.services,
-                &mut self.clusters,
-                &mut self.reports,
-            );
-        }
-        let renamed = self.clusters.flush(&mut self.published);
+        let around = Around {
+            stage: &scene.stage,
+            services: &self.services,
+            threads: self.settings.threads,
+        };
+        self.routes.parse(
+            &dirty.mappings,
+            internal,
+            &around,
+            &mut self.clusters,
+            &mut self.reports,
+        );
+        let renamed = self.clusters.flush(&mut self.published, self.settings.threads);
         self.routes.renamed(renamed);
-        self.routes.flush(&scene.stage, &self.clusters, &mut self.reports)
+        self.routes.flush(&around, &self.clusters, &mut self.reports)
     }
 }

@@ -17,6 +17,7 @@ mod envoy;
 pub mod explain;
 mod ir;
 mod names;
+mod parallel;
 pub mod render;
 mod resource;
 mod rope;

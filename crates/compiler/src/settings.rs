@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
 
 /// Host and port of a service that the gateway itself provides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +71,9 @@ pub struct Settings {
     /// Whether Mappings in effect get a status.
     /// Source: `AMBASSADOR_UPDATE_MAPPING_STATUS`. Default: false.
     pub mapping_status: bool,
+    /// Threads that may work on one batch of changes; the result does not
+    /// depend on it. Default: 1.
+    pub threads: NonZeroUsize,
     /// Our auth service (ext_authz over gRPC), used where FilterPolicies exist
     /// and no AuthService object does.
     pub auth: Option<Address>,
@@ -95,6 +99,7 @@ impl Default for Settings {
             istio_secret_dir: None,
             pod_labels: BTreeMap::new(),
             mapping_status: false,
+            threads: NonZeroUsize::MIN,
             auth: None,
             rate_limit: None,
             challenges: None,

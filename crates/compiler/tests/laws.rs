@@ -1,9 +1,10 @@
 //! Laws of the compiler, on random edits of every kind it reads.
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nuncio_api::{Change, Object};
+use nuncio_api::{Change, Kind, Object};
 use nuncio_compiler::{Compiler, Resource, ResourceName, Rope, TypeUrl};
 use nuncio_testing::manifests;
 use proptest::prelude::*;
@@ -15,7 +16,7 @@ mod objects;
 #[path = "laws/script.rs"]
 mod script;
 
-use script::{apply, at_line, play, script, settings};
+use script::{apply, at_line, play, script, script_of, settings};
 
 type Snapshot = BTreeMap<ResourceName, Arc<Resource>>;
 
@@ -51,18 +52,33 @@ fn apply_all(objects: impl Iterator<Item = Arc<Object>>) -> Compiler {
     compiler
 }
 
-proptest! {
-    // 256 scripts of 40 steps on average: 10,000 steps. To search further, set
-    // `PROPTEST_CASES`.
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-    /// Applying changes one by one equals compiling what is left at the end.
-    #[test]
-    fn incremental_equals_full(script in script()) {
-        let played = play(&script);
-        same(&played.compiler, &played.full())?;
+/// Kinds of objects that a change is about.
+fn kind(change: &Change) -> Option<Kind> {
+    match change {
+        Change::Apply { object, .. } => Some(object.spec.kind()),
+        Change::Broken { key, .. } | Change::Delete(key) => Some(key.kind),
+        _ => None,
     }
+}
 
+/// Applying changes one by one equals compiling what is left at the end, over
+/// ten thousand steps and more, of every kind. To search further, set
+/// `PROPTEST_CASES`.
+#[test]
+fn incremental_equals_full() {
+    let (steps, kinds) = (Cell::new(0), RefCell::new(BTreeSet::new()));
+    let default = ProptestConfig::default();
+    let cases = default.cases.max(256);
+    let config = ProptestConfig { cases, failure_persistence: None, ..default };
+    proptest!(config, |(script in script_of(40..60))| {
+        let played = play(&script);
+        steps.set(steps.get() + played.changes.len());
+        kinds.borrow_mut().extend(played.changes.iter().filter_map(kind));
+        same(&played.compiler, &played.full())?;
+    });
+    assert!(steps.get() >= 10_000, "{} steps", steps.get());
+    let every: BTreeSet<Kind> = Kind::ALL.into_iter().collect();
+    assert_eq!(kinds.into_inner(), every);
 }
 
 proptest! {

@@ -59,6 +59,7 @@ impl Scope {
             default_namespace: namespace.to_owned(),
             environment: Environment::new(variables, &self.object_variables),
             selection: Selection {
+                kinds: None,
                 namespace: (!self.single_namespace.is_empty()).then(|| namespace.to_owned()),
                 labels: self.label_selector.clone(),
                 fields: self.field_selector.clone(),

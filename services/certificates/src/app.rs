@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nuncio_api::Kind;
 use nuncio_process::{Context, admin, http};
 use nuncio_source::{FolderSettings, Source};
 use tokio::sync::mpsc;
@@ -19,6 +20,10 @@ use crate::records::FileRecords;
 use crate::settings::Settings;
 use crate::source;
 use crate::worker::{Deps, Rules, Worker};
+
+/// What is looked at, and what may carry it in an annotation. Of Mappings there
+/// may be very many.
+const KINDS: [Kind; 5] = [Kind::Host, Kind::Secret, Kind::Listener, Kind::Service, Kind::Ingress];
 
 /// The addresses the service listens on.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +41,12 @@ pub struct Bound {
 /// When a port cannot be bound, the folder or the records cannot be opened, or
 /// the CA bundle cannot be read. A CA out of reach is no error.
 pub async fn start(settings: Settings, context: &Context) -> anyhow::Result<Bound> {
+    let mut reading = settings.objects.scope.reading(&settings.objects.namespace);
+    reading.selection.kinds = Some(KINDS.into());
     let folder = FolderSettings {
         folder: settings.objects.folder.clone(),
         state: settings.objects.state(),
-        reading: settings.objects.scope.reading(&settings.objects.namespace),
+        reading,
     };
     let source = Source::folder(folder, context).await?;
     start_with(settings, context, source, Arc::new(SystemClock)).await

@@ -168,6 +168,8 @@ fn objects_that_are_not_selected_are_not_there_and_carry_nothing() {
     };
     let labelled = Selection { labels: "app=a".parse().unwrap(), ..Selection::default() };
     assert_eq!(read(labelled), ["Secret default/t", "Secret other/u", "IngressClass i"]);
+    let of_kind = Selection { kinds: Some([Kind::Secret].into()), ..Selection::default() };
+    assert_eq!(read(of_kind), ["Secret default/t", "Secret other/u"]);
     let own = Selection { namespace: Some("default".into()), ..Selection::default() };
     assert_eq!(read(own), ["Service default/s", "Host default/h", "Secret default/t"]);
     let named = Selection { fields: "metadata.name!=t".parse().unwrap(), ..Selection::default() };

@@ -1,6 +1,7 @@
 //! Clusters: who uses which, under which name, with which options.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use nuncio_api::ObjectKey;
@@ -12,7 +13,7 @@ use crate::ir::cluster::Target;
 use crate::ir::cluster::{Cluster, Discovery};
 use crate::ir::item::ItemId;
 use crate::ir::notes::SceneClusters;
-use crate::{ResourceName, TypeUrl, names};
+use crate::{ResourceName, Rope, TypeUrl, names, parallel};
 
 /// Clusters of one full name. The plain name stays with the options of the
 /// first user in processing order; others get names of their own.
@@ -170,8 +171,13 @@ impl Clusters {
 
     /// Names and emits what changed; returns the Mappings whose cluster has
     /// another name now.
-    pub(super) fn flush(&mut self, published: &mut Published) -> Vec<Number> {
+    pub(super) fn flush(
+        &mut self,
+        published: &mut Published,
+        threads: NonZeroUsize,
+    ) -> Vec<Number> {
         let mut renamed = Vec::new();
+        let mut changed: Vec<(Arc<str>, Arc<Cluster>)> = Vec::new();
         let reserved = std::mem::take(&mut self.reserved);
         for number in std::mem::take(&mut self.dirty) {
             let Some(name) = self.names.get_mut(number) else { continue };
@@ -195,8 +201,10 @@ impl Clusters {
                     }
                     renamed.extend(variant.users.iter().map(|(_, number)| *number));
                 }
-                if !same || reserved.contains(&number) {
-                    self.publish(variant, published);
+                if (!same || reserved.contains(&number))
+                    && let Some(name) = &variant.published
+                {
+                    changed.push((name.clone(), variant.cluster.clone()));
                 }
             }
             for variant in gone {
@@ -216,6 +224,7 @@ impl Clusters {
                 name.variants = variants;
             }
         }
+        self.publish(changed, published, threads);
         renamed
     }
 
@@ -241,12 +250,23 @@ impl Clusters {
         })
     }
 
-    fn publish(&self, variant: &Variant, published: &mut Published) {
-        let Some(name) = &variant.published else { return };
-        let bytes = envoy::cluster::encode(name, &variant.cluster);
-        let scene = self.scene.iter().filter(|(other, ..)| other == name);
-        let sources: Vec<ObjectKey> = scene.map(|(.., user)| user.clone()).collect();
-        published.set(ResourceName::new(TypeUrl::Cluster, name.clone()), bytes, sources);
+    fn publish(
+        &self,
+        mut changed: Vec<(Arc<str>, Arc<Cluster>)>,
+        published: &mut Published,
+        threads: NonZeroUsize,
+    ) {
+        // What is inserted in order finds its place at once.
+        changed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let encode = |(name, cluster): &(Arc<str>, Arc<Cluster>)| {
+            Rope::from(envoy::cluster::encode(name, cluster))
+        };
+        let encoded = parallel::map(&changed, threads, encode);
+        for ((name, _), bytes) in changed.into_iter().zip(encoded) {
+            let scene = self.scene.iter().filter(|(other, ..)| *other == name);
+            let sources: Vec<ObjectKey> = scene.map(|(.., user)| user.clone()).collect();
+            published.set(ResourceName::new(TypeUrl::Cluster, name), bytes, sources);
+        }
     }
 
     fn take_eds(&mut self, cluster: &Cluster) {

@@ -4,7 +4,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use nuncio_api::{Diagnostic, Kind, Object, ObjectKey};
+use nuncio_api::{Diagnostic, Kind, ObjectKey};
 
 use super::reports::Pass;
 use super::{Compiler, Dirty, Subject};
@@ -17,14 +17,9 @@ impl Compiler {
     /// Only annotations can hold namesakes: the last in processing order
     /// counts. Of Modules of one name in several namespaces, the first.
     /// Source: Emissary.
-    pub(super) fn enact(
-        &mut self,
-        key: &ObjectKey,
-        object: Option<Arc<Object>>,
-        dirty: &mut Dirty,
-    ) {
+    pub(super) fn enact(&mut self, key: &ObjectKey, item: Option<Item>, dirty: &mut Dirty) {
         if self.is_alone(key) {
-            self.put_item(key.kind, key, object, dirty);
+            self.put_item(key, item, dirty);
             return;
         }
         let rivals = self.namesakes(key);
@@ -37,7 +32,7 @@ impl Compiler {
         };
         let counting = counts.map(|at| rivals[at].id.source.clone());
         if counting.as_deref() != Some(key) {
-            self.put_item(key.kind, key, None, dirty);
+            self.put_item(key, None, dirty);
             self.not_outdone(key);
         }
         for item in rivals {
@@ -45,13 +40,13 @@ impl Compiler {
             match &counting {
                 Some(winner) if winner != rival => {
                     let finding = outdone(&item, winner);
-                    self.put_item(key.kind, rival, None, dirty);
+                    self.put_item(rival, None, dirty);
                     let subject = Subject::Object((**rival).clone());
                     self.reports.set(subject, (Pass::Namesakes, 0), vec![finding]);
                 }
                 _ => {
                     self.not_outdone(rival);
-                    self.put_item(key.kind, rival, Some(item.object.clone()), dirty);
+                    self.put_item(rival, Some(item.clone()), dirty);
                 }
             }
         }
@@ -59,7 +54,13 @@ impl Compiler {
 
     /// Tells that an object has no namesakes, for the many that have none.
     fn is_alone(&self, key: &ObjectKey) -> bool {
-        if key.kind == Kind::Module || key.carrier.is_some() {
+        if key.kind == Kind::Module {
+            return false;
+        }
+        if !self.carried {
+            return true;
+        }
+        if key.carrier.is_some() {
             return false;
         }
         // Namesakes differ in their carrier, and so stand side by side.

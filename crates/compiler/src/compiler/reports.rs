@@ -48,12 +48,22 @@ impl Reports {
         self.touched.insert(subject);
     }
 
+    /// Replaces what a pass says of an object.
+    pub(super) fn set_object(&mut self, key: &ObjectKey, pass: Pass, findings: Vec<Diagnostic>) {
+        self.set_slot(key, (pass, 0), findings);
+    }
+
     /// Replaces what a pass says of an item.
     pub(super) fn set_item(&mut self, item: &ItemId, pass: Pass, findings: Vec<Diagnostic>) {
+        self.set_slot(&item.source, (pass, item.index), findings);
+    }
+
+    fn set_slot(&mut self, key: &ObjectKey, slot: Slot, findings: Vec<Diagnostic>) {
+        // Of most objects there is never anything to say.
         if findings.is_empty() && self.by_subject.is_empty() {
             return;
         }
-        self.set(Subject::Object((*item.source).clone()), (pass, item.index), findings);
+        self.set(Subject::Object(key.clone()), slot, findings);
     }
 
     /// Replaces everything a pass says, of any subject.

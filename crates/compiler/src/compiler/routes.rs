@@ -4,9 +4,10 @@ mod built;
 mod hosts;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use nuncio_api::ObjectKey;
+use nuncio_api::{Diagnostic, ObjectKey};
 
 use super::clusters::Clusters;
 use super::encoded::{Encoded, Place};
@@ -18,7 +19,8 @@ use crate::ir::group_id::GroupId;
 use crate::ir::item::{Item, ItemId};
 use crate::ir::mapping::{self, Mapping};
 use crate::ir::stage::Stage;
-use built::Built;
+use crate::parallel;
+use built::{Built, Merged};
 use hosts::{Held, Hosts};
 
 /// How the routes of a Host changed.
@@ -36,6 +38,13 @@ pub(super) struct GroupEdit {
     pub(super) place: Place,
     pub(super) before: Arc<Encoded>,
     pub(super) after: Arc<Encoded>,
+}
+
+/// What routes are made of beside the Mappings, and how fast.
+pub(super) struct Around<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) services: &'a Services,
+    pub(super) threads: NonZeroUsize,
 }
 
 /// What changed, by Host.
@@ -106,23 +115,39 @@ impl Routes {
         self.depends_on.get(service).into_iter().flat_map(Few::iter).copied()
     }
 
-    /// Parses a Mapping anew. `internal` says of which Mappings the gateway
-    /// itself is the author.
+    /// Parses Mappings anew. `internal` says of which the gateway itself is the
+    /// author.
     pub(super) fn parse(
         &mut self,
-        number: Number,
+        numbers: &BTreeSet<Number>,
         internal: impl Fn(&ItemId) -> bool,
-        stage: &Stage,
-        services: &Services,
+        around: &Around<'_>,
+        clusters: &mut Clusters,
+        reports: &mut Reports,
+    ) {
+        let numbers: Vec<Number> = numbers.iter().copied().collect();
+        let read = |number: &Number| {
+            let item = self.mappings.get(*number)?.item.as_ref()?;
+            Some(mapping::parse(item, around.stage, around.services))
+        };
+        let outcomes = parallel::map(&numbers, around.threads, read);
+        for (number, outcome) in numbers.into_iter().zip(outcomes) {
+            let (parsed, findings) = outcome.unwrap_or_default();
+            self.store(number, parsed, findings, &internal, clusters, reports);
+        }
+    }
+
+    fn store(
+        &mut self,
+        number: Number,
+        parsed: Option<Mapping>,
+        findings: Vec<Diagnostic>,
+        internal: impl Fn(&ItemId) -> bool,
         clusters: &mut Clusters,
         reports: &mut Reports,
     ) {
         let Some(entry) = self.mappings.get_mut(number) else { return };
         let id = entry.id.clone();
-        let (parsed, findings) = match &entry.item {
-            Some(item) => mapping::parse(item, stage, services),
-            None => (None, Vec::new()),
-        };
         let former = entry.parsed.take();
         if entry.item.is_none() {
             self.mappings.remove(number);
@@ -179,18 +204,24 @@ impl Routes {
     /// routes.
     pub(super) fn flush(
         &mut self,
-        stage: &Stage,
+        around: &Around<'_>,
         clusters: &Clusters,
         reports: &mut Reports,
     ) -> Edits {
         let published = |item: &ItemId| {
             self.numbers.get(item).map(|number| clusters.published(*number)).unwrap_or_default()
         };
-        for number in std::mem::take(&mut self.dirty_groups) {
-            let Some(built) = self.groups.get_mut(number) else { continue };
+        let dirty: Vec<Number> = std::mem::take(&mut self.dirty_groups).into_iter().collect();
+        let merge =
+            |number: &Number| Some(Merged::of(self.groups.get(*number)?, around.stage, &published));
+        let merged = parallel::map(&dirty, around.threads, merge);
+        for (number, merged) in dirty.into_iter().zip(merged) {
+            let (Some(built), Some(merged)) = (self.groups.get_mut(number), merged) else {
+                continue;
+            };
             let before = Held::take(built);
-            built.rebuild(stage, &published, reports);
-            self.hosts.attach(&before, built, stage);
+            built.take(merged, reports);
+            self.hosts.attach(&before, built, around.stage);
             self.hosts.note(&before, built);
             built.report_attachment(reports);
             if built.is_empty() {

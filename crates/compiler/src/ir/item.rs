@@ -26,12 +26,17 @@ pub(crate) struct Item {
     pub(crate) object: Arc<Object>,
 }
 
+impl ItemId {
+    /// The identity of an object that stands for itself.
+    pub(crate) fn own(key: ObjectKey) -> Self {
+        Self { order: key.resource_key().into(), source: Arc::new(key), index: 0 }
+    }
+}
+
 impl Item {
     /// An object that stands for itself.
     pub(crate) fn own(object: Arc<Object>) -> Self {
-        let key = object.key();
-        let id = ItemId { order: key.resource_key().into(), source: Arc::new(key), index: 0 };
-        Self { id, object }
+        Self { id: ItemId::own(object.key()), object }
     }
 
     /// The `index`th object made of another one; it is processed under its own

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use nuncio_api::{Change, Object, ObjectKey};
-use nuncio_compiler::{Compiler, TypeUrl};
+use nuncio_compiler::{Compiler, Settings, TypeUrl};
 use nuncio_testing::manifests;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -158,4 +159,23 @@ fn a_table_crosses_the_threshold_in_both_directions() {
         }
     });
     assert!(gained.get() > 5 && lost.get() > 5, "{} and {}", gained.get(), lost.get());
+}
+
+/// On how many threads a large batch is compiled does not show.
+#[test]
+fn threads_do_not_show_in_the_result() {
+    let several = |threads: usize| {
+        let threads = NonZeroUsize::new(threads).expect("one at least");
+        let mut compiler = Compiler::new(Settings { threads, ..settings() });
+        let listener = manifests::object(&format!("{HEAD}{LISTENER}"));
+        // Some with findings, some of them in one group.
+        let mappings = (0..1500).map(|n| mapping(n % 1400, n % 5, (n as u64) / 1400, "*"));
+        let delta = compiler.apply(
+            std::iter::once(listener).chain(mappings).map(|object| apply(&object)).collect(),
+        );
+        (delta, compiler)
+    };
+    let (one, many) = (several(1), several(3));
+    assert_eq!(one.0, many.0);
+    same(&one.1, &many.1).expect("they are the same");
 }

@@ -28,6 +28,7 @@ pub(crate) fn any_object() -> impl Strategy<Value = String> {
         1 => module(),
         1 => plug_in(),
         1 => policy(),
+        1 => inert(),
     ]
 }
 
@@ -146,6 +147,16 @@ fn slice() -> impl Strategy<Value = String> {
             format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {of}}}}}\naddressType: IPv4\nendpoints: [{{addresses: [{address}], conditions: {{ready: {ready}}}}}]\nports: [{{name: http, port: 9000}}]\n")
         },
     )
+}
+
+/// Kinds that only selectors and people look at.
+fn inert() -> impl Strategy<Value = String> {
+    let config_map = (name(), namespace()).prop_map(|(name, namespace)| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\ndata: {{a: b}}\n")
+    });
+    let namespace = namespace()
+        .prop_map(|name| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n"));
+    prop_oneof![config_map, namespace]
 }
 
 fn endpoints() -> impl Strategy<Value = String> {

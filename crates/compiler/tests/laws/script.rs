@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use nuncio_api::{Carrier, Change, Diagnostic, Kind, Object, ObjectKey, Origin, Severity};
@@ -92,6 +93,11 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 
 /// Random scripts.
 pub(crate) fn script() -> impl Strategy<Value = Script> {
+    script_of(1..80)
+}
+
+/// Random scripts of so many edits.
+pub(crate) fn script_of(length: Range<usize>) -> impl Strategy<Value = Script> {
     // Annotations hold namesakes of other objects, before and after them.
     let carrier =
         prop_oneof![7 => Just(None), 1 => (select(vec!["a", "z"]), 1..3_u32).prop_map(Some)];
@@ -99,7 +105,7 @@ pub(crate) fn script() -> impl Strategy<Value = Script> {
         .prop_map(|(yaml, line, carrier)| Edit::Apply(Text::new(yaml, line, carrier)));
     let delete = any::<Index>().prop_map(Edit::Delete);
     let unread = any::<Index>().prop_map(Edit::Break);
-    let edits = prop::collection::vec(prop_oneof![16 => apply, 3 => delete, 1 => unread], 1..80);
+    let edits = prop::collection::vec(prop_oneof![16 => apply, 3 => delete, 1 => unread], length);
     (any_settings(), edits).prop_map(|(settings, edits)| Script { settings, edits })
 }
 

@@ -13,8 +13,9 @@ pub const DUPLICATE_OBJECT: &str = "duplicate-object";
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     files: BTreeMap<Arc<str>, Entries>,
-    /// Files that hold an object; the last one counts.
-    holders: BTreeMap<ObjectKey, BTreeSet<Arc<str>>>,
+    /// Files that hold an object, sorted; the last one counts. Nearly always
+    /// there is one.
+    holders: BTreeMap<ObjectKey, Vec<Arc<str>>>,
     /// Secrets the gateway made; used where the files have none.
     made: BTreeMap<ObjectKey, Item>,
     told: BTreeMap<ObjectKey, Item>,
@@ -67,7 +68,11 @@ impl Catalog {
             }
         }
         for key in entries.items.keys() {
-            self.holders.entry(key.clone()).or_default().insert(Arc::clone(name));
+            let holders = self.holders.entry(key.clone()).or_default();
+            if let Err(at) = holders.binary_search(name) {
+                holders.reserve_exact(1);
+                holders.insert(at, Arc::clone(name));
+            }
             self.dirty.insert(key.clone());
         }
         self.dirty_inputs.insert(Arc::clone(name));
@@ -147,7 +152,7 @@ impl Catalog {
 
     fn let_go(&mut self, key: &ObjectKey, name: &Arc<str>) {
         if let Some(holders) = self.holders.get_mut(key) {
-            holders.remove(name);
+            holders.retain(|holder| holder != name);
             if holders.is_empty() {
                 self.holders.remove(key);
             }

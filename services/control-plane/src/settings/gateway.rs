@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use nuncio_api::DEFAULT_ID;
 use nuncio_source::Scope;
@@ -108,6 +110,7 @@ impl Gateway {
             istio_secret_dir: self.istio_secret_dir.clone().filter(|dir| !dir.is_empty()),
             pod_labels: parse_labels(&labels),
             mapping_status: self.update_mapping_status,
+            threads: available_parallelism().unwrap_or(NonZeroUsize::MIN),
             ..nuncio_compiler::Settings::default()
         }
     }

@@ -28,6 +28,13 @@ pub(super) struct Built {
     reported: BTreeSet<ItemId>,
 }
 
+/// What the candidates of a group make.
+pub(super) struct Merged {
+    group: Group,
+    place: Option<Place>,
+    encoded: Arc<Encoded>,
+}
+
 // === impl Built ===
 
 impl Built {
@@ -73,19 +80,13 @@ impl Built {
         self.group.members()
     }
 
-    /// Sorts the members out and encodes their routes. `clusters` names the
-    /// published cluster of each.
-    pub(super) fn rebuild(
-        &mut self,
-        stage: &Stage,
-        clusters: &dyn Fn(&ItemId) -> Arc<str>,
-        reports: &mut Reports,
-    ) {
+    /// Takes over what its candidates were merged to.
+    pub(super) fn take(&mut self, merged: Merged, reports: &mut Reports) {
         for member in &self.candidates {
             reports.set_item(&member.item.id, Pass::Attachment, Vec::new());
         }
-        self.group = Group::of(&self.candidates);
-        self.place = self.group.first().map(|first| Place::of(first.rank.clone(), self.id));
+        let Merged { group, place, encoded } = merged;
+        (self.group, self.place, self.encoded) = (group, place, encoded);
         let mut by_item: BTreeMap<ItemId, Vec<Diagnostic>> = BTreeMap::new();
         for (item, finding) in std::mem::take(&mut self.group.findings) {
             by_item.entry(item).or_default().push(finding);
@@ -99,12 +100,6 @@ impl Built {
             reports.set_item(&item, Pass::Group, findings);
             self.reported.insert(item);
         }
-        let Some(place) = &self.place else {
-            self.encoded = Arc::default();
-            return;
-        };
-        let routes = self.group.routes(stage, clusters);
-        self.encoded = Arc::new(Encoded::of(&routes, place, stage));
     }
 
     /// A Mapping that no Host takes serves nothing; say so.
@@ -123,5 +118,21 @@ impl Built {
             };
             reports.set_item(&member.item.id, Pass::Attachment, findings);
         }
+    }
+}
+
+// === impl Merged ===
+
+impl Merged {
+    /// Sorts the candidates of a group out and encodes their routes. `clusters`
+    /// names the published cluster of each.
+    pub(super) fn of(built: &Built, stage: &Stage, clusters: &dyn Fn(&ItemId) -> Arc<str>) -> Self {
+        let group = Group::of(&built.candidates);
+        let Some(first) = group.first() else {
+            return Self { group, place: None, encoded: Arc::default() };
+        };
+        let place = Place::of(first.rank.clone(), built.id);
+        let encoded = Arc::new(Encoded::of(&group.routes(stage, clusters), &place, stage));
+        Self { group, place: Some(place), encoded }
     }
 }

@@ -96,13 +96,8 @@ fn forward() -> impl Strategy<Value = Action> {
     ];
     let mirror = option::of((text().prop_map(Arc::from), 0..=100_u32));
     let first = (text(), path, host, millis(), option::of(millis()), option::of(retry()));
-    let rest = (
-        any::<bool>(),
-        mirror,
-        vec(text(), 0..2),
-        option::of(hash_key()),
-        vec(rate_limit(), 0..3),
-    );
+    let rest =
+        (any::<bool>(), mirror, vec(text(), 0..2), option::of(hash_key()), vec(rate_limit(), 0..3));
     (first, rest).prop_map(|(first, rest)| {
         let (cluster, path, host, timeout_ms, idle_timeout_ms, retry) = first;
         let (high_priority, mirror, upgrades, hash, rate_limits) = rest;
@@ -138,8 +133,11 @@ fn redirect() -> impl Strategy<Value = Action> {
 }
 
 fn edits() -> impl Strategy<Value = Vec<HeaderEdit>> {
-    let edit = (text(), text(), any::<bool>())
-        .prop_map(|(name, value, append)| HeaderEdit { name, value, append });
+    let edit = (text(), text(), any::<bool>()).prop_map(|(name, value, append)| HeaderEdit {
+        name,
+        value,
+        append,
+    });
     vec(edit, 0..3)
 }
 
