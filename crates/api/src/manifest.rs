@@ -60,9 +60,9 @@ pub enum Item {
     /// It cannot be used.
     Bad {
         /// The object.
-        key: ObjectKey,
+        key: Box<ObjectKey>,
         /// Where it stands.
-        origin: Origin,
+        origin: Box<Origin>,
         /// Why; at least one error.
         findings: Vec<Diagnostic>,
     },
@@ -73,7 +73,7 @@ impl Item {
     pub fn key(&self) -> ObjectKey {
         match self {
             Self::Good { object, .. } => object.key(),
-            Self::Bad { key, .. } => key.clone(),
+            Self::Bad { key, .. } => (**key).clone(),
         }
     }
 
@@ -89,7 +89,9 @@ impl Item {
     pub fn into_change(self) -> Change {
         match self {
             Self::Good { object, findings } => Change::Apply { object, findings },
-            Self::Bad { key, origin, findings } => Change::Broken { key, origin, findings },
+            Self::Bad { key, origin, findings } => {
+                Change::Broken { key: *key, origin: *origin, findings }
+            }
         }
     }
 }
@@ -233,9 +235,11 @@ impl Reader<'_> {
             Decoded::Object { object, findings } => {
                 Some(Item::Good { object: Arc::new(object), findings: placed(findings) })
             }
-            Decoded::Broken { key: Some(key), findings } => {
-                Some(Item::Bad { key, origin, findings: placed(findings) })
-            }
+            Decoded::Broken { key: Some(key), findings } => Some(Item::Bad {
+                key: Box::new(key),
+                origin: Box::new(origin),
+                findings: placed(findings),
+            }),
             Decoded::Broken { key: None, findings } => {
                 self.out.findings.extend(placed(findings));
                 None

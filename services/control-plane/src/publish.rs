@@ -10,13 +10,14 @@ use nuncio_xds::{Payload, Put, TypeUrl};
 
 use crate::Fleet;
 use crate::guarded::Outcome;
+use crate::report::BLAMED_MOST;
 
 /// Puts compiled resources into a fleet's cache and remembers which objects
 /// changed when each of them did.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
-    /// The batch of objects that last changed a resource; shared by all
-    /// resources of a batch.
+    /// The batch of objects that last changed a resource, empty for a large one;
+    /// shared by all resources of a batch.
     changed_with: BTreeMap<ResourceName, Arc<BTreeSet<ObjectKey>>>,
     counts: BTreeMap<CompiledType, usize>,
 }
@@ -50,7 +51,8 @@ impl Publisher {
         if delta.changed.is_empty() && delta.removed.is_empty() {
             return Vec::new();
         }
-        let batch = Arc::new(batch);
+        // Nobody is blamed for a change of many objects.
+        let batch = Arc::new(if batch.len() > BLAMED_MOST { BTreeSet::new() } else { batch });
         // Encoded before the cache is locked: streams go on meanwhile.
         let payloads: Vec<_> = delta
             .changed

@@ -12,7 +12,7 @@ use crate::Metrics;
 
 /// Objects named by one refusal. A refusal that cannot be narrowed down to
 /// fewer is told of the resource's own objects only.
-const BLAMED_MOST: usize = 16;
+pub(crate) const BLAMED_MOST: usize = 16;
 
 /// Everything there is to tell people about their objects. Clones share one
 /// state.

@@ -15,12 +15,12 @@ pub(super) struct Catalog {
     files: BTreeMap<Arc<str>, Entries>,
     /// Files that hold an object, sorted; the last one counts. Nearly always
     /// there is one.
-    holders: BTreeMap<ObjectKey, Vec<Arc<str>>>,
+    holders: BTreeMap<Arc<ObjectKey>, Vec<Arc<str>>>,
     /// Secrets the gateway made; used where the files have none.
-    made: BTreeMap<ObjectKey, Item>,
-    told: BTreeMap<ObjectKey, Item>,
+    made: BTreeMap<Arc<ObjectKey>, Item>,
+    told: BTreeMap<Arc<ObjectKey>, Item>,
     told_inputs: BTreeMap<Arc<str>, Vec<Diagnostic>>,
-    dirty: BTreeSet<ObjectKey>,
+    dirty: BTreeSet<Arc<ObjectKey>>,
     dirty_inputs: BTreeSet<Arc<str>>,
     /// Findings that are not of a file's text, such as that it cannot be read.
     outer: BTreeMap<Arc<str>, Vec<Diagnostic>>,
@@ -29,7 +29,7 @@ pub(super) struct Catalog {
 /// What one file holds.
 #[derive(Debug, Default)]
 struct Entries {
-    items: BTreeMap<ObjectKey, Entry>,
+    items: BTreeMap<Arc<ObjectKey>, Entry>,
     findings: Vec<Diagnostic>,
 }
 
@@ -51,7 +51,7 @@ impl Catalog {
     pub(super) fn put(&mut self, name: &Arc<str>, manifest: Manifest) {
         let mut entries = Entries { items: BTreeMap::new(), findings: manifest.findings };
         for item in manifest.items {
-            let key = item.key();
+            let key = Arc::new(item.key());
             let mut entry = Entry { item, shadowed: Vec::new() };
             if let Some(earlier) = entries.items.remove(&key) {
                 entry.shadowed = earlier.shadowed;
@@ -64,7 +64,7 @@ impl Catalog {
             if manifest.partial || manifest.half_read.iter().any(|c| key.is_carried_by(c)) {
                 entries.items.entry(key).or_insert(entry);
             } else if !entries.items.contains_key(&key) {
-                self.let_go(&key, name);
+                self.let_go(key, name);
             }
         }
         for key in entries.items.keys() {
@@ -82,7 +82,7 @@ impl Catalog {
     /// Forgets a file that is gone.
     pub(super) fn remove(&mut self, name: &Arc<str>) {
         for key in self.files.remove(name).unwrap_or_default().items.into_keys() {
-            self.let_go(&key, name);
+            self.let_go(key, name);
         }
         self.dirty_inputs.insert(Arc::clone(name));
     }
@@ -106,8 +106,8 @@ impl Catalog {
 
     /// Sets the Secrets that the gateway made.
     pub(super) fn made(&mut self, items: Vec<Item>) {
-        let items: BTreeMap<ObjectKey, Item> =
-            items.into_iter().map(|item| (item.key(), item)).collect();
+        let items: BTreeMap<Arc<ObjectKey>, Item> =
+            items.into_iter().map(|item| (Arc::new(item.key()), item)).collect();
         self.dirty.extend(self.made.keys().cloned());
         self.dirty.extend(items.keys().cloned());
         self.made = items;
@@ -122,7 +122,7 @@ impl Catalog {
         for key in std::mem::take(&mut self.dirty) {
             let Some(item) = self.effective(&key) else {
                 if self.told.remove(&key).is_some() {
-                    out.push(Change::Delete(key));
+                    out.push(Change::Delete((*key).clone()));
                 }
                 continue;
             };
@@ -150,14 +150,14 @@ impl Catalog {
         out
     }
 
-    fn let_go(&mut self, key: &ObjectKey, name: &Arc<str>) {
-        if let Some(holders) = self.holders.get_mut(key) {
+    fn let_go(&mut self, key: Arc<ObjectKey>, name: &Arc<str>) {
+        if let Some(holders) = self.holders.get_mut(&key) {
             holders.retain(|holder| holder != name);
             if holders.is_empty() {
-                self.holders.remove(key);
+                self.holders.remove(&key);
             }
         }
-        self.dirty.insert(key.clone());
+        self.dirty.insert(key);
     }
 
     /// Returns the object that counts, with a finding about each that does
