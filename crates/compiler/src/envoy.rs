@@ -17,6 +17,7 @@ pub(crate) mod cluster;
 mod compressor;
 pub(crate) mod endpoint;
 pub(crate) mod error_response;
+mod header;
 pub(crate) mod http_filter;
 pub(crate) mod limits;
 pub(crate) mod listener;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use nuncio_api::Diagnostic;
 
 use super::Compiler;
+use super::edits::Edits;
 use super::reports::Pass;
-use super::routes::Edits;
 use crate::ir::group_id::GroupId;
 use crate::ir::host::Host;
 use crate::ir::item::ItemId;

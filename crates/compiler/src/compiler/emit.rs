@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use nuncio_api::{Kind, ObjectKey, Spec};
 
+use super::edits::Edits;
 use super::encoded::{Piece, Place};
-use super::routes::Edits;
 use super::{Compiler, Dirty};
 use crate::envoy;
 use crate::envoy::secret::Text;

@@ -10,10 +10,9 @@ use std::sync::Arc;
 use nuncio_api::{Diagnostic, ObjectKey};
 
 use super::clusters::Clusters;
-use super::encoded::{Encoded, Place};
+use super::edits::{Edits, Groups};
 use super::index::{Few, Lookup, Number, Slab};
 use super::reports::{Pass, Reports};
-use super::sheets::Groups;
 use crate::ir::endpoints::Services;
 use crate::ir::group_id::GroupId;
 use crate::ir::item::{Item, ItemId};
@@ -23,32 +22,12 @@ use crate::parallel;
 use built::{Built, Merged};
 use hosts::{Held, Hosts};
 
-/// How the routes of a Host changed.
-#[derive(Debug)]
-pub(super) enum Edit {
-    /// The Host is new, or takes other groups.
-    Whole,
-    /// These groups came, went, or are encoded otherwise.
-    Groups(Vec<GroupEdit>),
-}
-
-/// How the routes of one group changed; there are none where it is not.
-#[derive(Debug)]
-pub(super) struct GroupEdit {
-    pub(super) place: Place,
-    pub(super) before: Arc<Encoded>,
-    pub(super) after: Arc<Encoded>,
-}
-
 /// What routes are made of beside the Mappings, and how fast.
 pub(super) struct Around<'a> {
     pub(super) stage: &'a Stage,
     pub(super) services: &'a Services,
     pub(super) threads: NonZeroUsize,
 }
-
-/// What changed, by Host.
-pub(super) type Edits = BTreeMap<ItemId, Edit>;
 
 /// One Mapping.
 #[derive(Debug)]

@@ -5,12 +5,13 @@ mod sheet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::edits::{Edit, Edits};
 use super::encoded::Piece;
-use super::routes::{Edit, Edits, Routes};
+use super::routes::Routes;
 use crate::ir::group_id::GroupId;
 use crate::ir::item::ItemId;
 use crate::ir::route_table::{Profile, VirtualHost};
-pub(super) use sheet::{Groups, Sheet};
+pub(super) use sheet::Sheet;
 
 /// What virtual hosts make of a Host: the profile, and whether challenges are
 /// answered first. Those of several route configurations that agree share a

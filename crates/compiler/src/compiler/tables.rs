@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::edits::Edits;
 use super::encoded::Piece;
-use super::routes::{Edits, Routes};
+use super::routes::Routes;
 use super::sheets::Sheets;
 use crate::envoy;
 use crate::ir::group_id::GroupId;

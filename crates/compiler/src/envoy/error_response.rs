@@ -19,7 +19,7 @@ use envoy_types::pb::xds::r#type::matcher::v3 as xds;
 use prost::Message;
 
 use super::access_log::structure;
-use super::route::header_edits;
+use super::header::header_edits;
 use super::{any, any_encoded, append_encoded, append_message};
 use crate::ir::error_response::{Body, ErrorOverride, ErrorResponse, ErrorResponses};
 use crate::ir::route::HeaderEdit;

@@ -1,13 +1,13 @@
 //! Routes, encoded without the generated types: there is one to each Mapping.
 
-use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::http::ext_authz::v3 as ext_authz;
 use envoy_types::pb::google::protobuf::Any;
 
+use super::header::header_edit;
 use super::wire::{nested, plain_text, text};
 use super::{any, any_encoded, append_any_map, append_encoded, append_message, append_text_map};
 use super::{error_response, http_filter};
-use crate::ir::route::{Action, AuthOverride, HeaderEdit, Route};
+use crate::ir::route::{Action, AuthOverride, Route};
 
 mod action;
 mod extras;
@@ -61,28 +61,6 @@ pub(crate) fn encode(route: &Route, out: &mut Vec<u8>) {
     filters.extend(error_response::on_route(&route.errors));
     append_any_map(PER_FILTER, filters, out);
     plain_text(NAME, &route.name, out);
-}
-
-pub(super) fn header_edits(edits: &[HeaderEdit]) -> Vec<core::HeaderValueOption> {
-    edits.iter().map(header_edit).collect()
-}
-
-fn header_edit(edit: &HeaderEdit) -> core::HeaderValueOption {
-    use core::header_value_option::HeaderAppendAction;
-    core::HeaderValueOption {
-        header: Some(core::HeaderValue {
-            key: edit.name.clone(),
-            value: edit.value.clone(),
-            ..Default::default()
-        }),
-        append_action: if edit.append {
-            HeaderAppendAction::AppendIfExistsOrAdd as i32
-        } else {
-            HeaderAppendAction::OverwriteIfExistsOrAdd as i32
-        },
-        keep_empty_value: edit.value.is_empty(),
-        ..Default::default()
-    }
 }
 
 fn auth_override(auth: &AuthOverride) -> Option<Any> {

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 use prost::Message;
 use prost::encoding::WireType;
 
-use super::route::header_edits;
+use super::header::header_edits;
 use super::route_index::{append_list, list_len};
 use crate::ir::route::HeaderEdit;
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::edits::{Edit, Edits, GroupEdit, Groups};
 use super::super::encoded::{Encoded, Place};
 use super::super::index::{Lookup, Number, Slab};
 use super::super::reports::Reports;
-use super::super::sheets::Groups;
+use super::Routes;
 use super::built::Built;
-use super::{Edit, Edits, GroupEdit, Routes};
 use crate::ir::glob;
 use crate::ir::host::Host;
 use crate::ir::item::ItemId;

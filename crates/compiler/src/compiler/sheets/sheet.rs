@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::encoded::{Encoded, Piece, Place, Slot};
-use super::super::routes::GroupEdit;
+use super::super::edits::{GroupEdit, Groups};
+use super::super::encoded::{Piece, Place, Slot};
 use crate::envoy::route_index::{Index, THRESHOLD};
 use crate::envoy::virtual_host;
 use crate::ir::group_id::GroupId;
 use crate::ir::route_table::Profile;
 use crate::rope::Writer;
 use crate::runs::{RunKey as _, Runs, Span};
-
-/// The groups of a Host, encoded, in order.
-pub(in super::super) type Groups = BTreeMap<Place, Arc<Encoded>>;
 
 /// The routes of a virtual host as its fields: a list, or above a number of
 /// routes a tree that leads to short lists.

@@ -8,12 +8,12 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::{Action, AuthOverride, HeaderEdit, Route, encode};
+use super::{Action, AuthOverride, Route, encode};
 use crate::ir::error_response::ErrorOverride;
 use crate::ir::group_id::GroupId;
 use crate::ir::route::{
-    Cors, Forward, HashKey, HostRewrite, NamedMatch, PathMatch, PathRewrite, RateLimitAction,
-    RateLimitEntry, Redirect, RedirectPath, Retry, RouteMatch, Share, TextMatch,
+    Cors, Forward, HashKey, HeaderEdit, HostRewrite, NamedMatch, PathMatch, PathRewrite,
+    RateLimitAction, RateLimitEntry, Redirect, RedirectPath, Retry, RouteMatch, Share, TextMatch,
 };
 use crate::ir::service::Scheme;
 
