@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::{Diagnostic, Object, ObjectKey, Origin};
+use crate::{Diagnostic, EnvoyText, Object, ObjectKey, Origin};
 
 /// The text of a file, or why there is none.
 pub type FileText = Result<Arc<str>, Arc<str>>;
@@ -55,5 +55,14 @@ pub enum Change {
         name: Arc<str>,
         /// The text. Replaces what was told of the same file before.
         text: FileText,
+    },
+    /// Envoy refused a text of which it alone can judge. Counts as long as some
+    /// object or file holds the text; of a text that none holds, it says
+    /// nothing.
+    Refused {
+        /// The text.
+        text: EnvoyText,
+        /// What Envoy said, in one line.
+        reason: Arc<str>,
     },
 }

@@ -18,6 +18,7 @@ mod decode;
 mod dev_portal;
 mod diagnostic;
 mod environment;
+mod envoy_text;
 mod error_response;
 mod fault;
 pub mod filter;
@@ -64,6 +65,7 @@ pub use dev_portal::{
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use environment::{Environment, Variables, WITHHELD_VARIABLE};
+pub use envoy_text::EnvoyText;
 pub use error_response::{
     ErrorResponseOverride, ErrorResponseOverrideBody, ErrorResponseTextFormatSource,
 };

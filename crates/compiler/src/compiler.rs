@@ -17,6 +17,7 @@ mod broad;
 mod cluster_names;
 mod clusters;
 mod consul;
+mod doubts;
 mod edits;
 mod effect;
 mod emit;
@@ -36,6 +37,7 @@ mod tables;
 use broad::Broad;
 pub use cluster_names::ClusterName;
 use clusters::Clusters;
+use doubts::{Doubt, Doubts};
 use edits::Edits;
 use index::Number;
 use publish::Published;
@@ -75,6 +77,8 @@ struct Entry {
     good: Option<Arc<Object>>,
     /// Why the present text cannot be used, in one line.
     broken: Option<String>,
+    /// Kept while Envoy may refuse a version.
+    doubt: Option<Box<Doubt>>,
 }
 
 /// Compiles objects to resources, incrementally.
@@ -95,6 +99,7 @@ pub struct Compiler {
     /// What registries told, by name of the endpoint set.
     registered: BTreeMap<Arc<str>, BTreeSet<(String, u16)>>,
     files: Arc<Files>,
+    doubts: Doubts,
     /// Mappings with bodies of error answers of their own.
     error_responses: BTreeSet<ItemId>,
     scene: Option<Scene>,
@@ -139,6 +144,7 @@ impl Compiler {
             secrets: Secrets::default(),
             registered: BTreeMap::new(),
             files: Arc::default(),
+            doubts: Doubts::default(),
             error_responses: BTreeSet::new(),
             scene: None,
             internal: BTreeMap::new(),
@@ -183,6 +189,11 @@ impl Compiler {
             }
         }
         keys.into_iter().collect()
+    }
+
+    /// Returns the version of a resource that is in effect.
+    pub fn resource(&self, name: &ResourceName) -> Option<&Arc<Resource>> {
+        self.published.get(name)
     }
 
     /// Every resource in effect, sorted by name.
@@ -247,6 +258,7 @@ impl Compiler {
             services: &self.services,
             secrets: &self.secrets,
             files: &self.files,
+            refused: &self.doubts.refused.expressions,
             mapping_error_responses: !self.error_responses.is_empty(),
             looked_at: std::cell::RefCell::default(),
         });

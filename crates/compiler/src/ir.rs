@@ -31,6 +31,7 @@ pub(crate) mod mapping;
 pub(crate) mod notes;
 pub(crate) mod pattern;
 pub(crate) mod policies;
+pub(crate) mod refusals;
 pub(crate) mod repair;
 pub(crate) mod resolver;
 pub(crate) mod route;

@@ -157,7 +157,8 @@ fn key(change: &Change) -> Option<ObjectKey> {
         Change::Delete(_)
         | Change::Input { .. }
         | Change::File { .. }
-        | Change::Registered { .. } => None,
+        | Change::Registered { .. }
+        | Change::Refused { .. } => None,
     }
 }
 

@@ -52,7 +52,8 @@ impl World {
             Change::Broken { .. }
             | Change::Input { .. }
             | Change::File { .. }
-            | Change::Registered { .. } => {}
+            | Change::Registered { .. }
+            | Change::Refused { .. } => {}
         }
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use nuncio_api::{Change, ConsulService, Diagnostic, ObjectKey, Severity};
+use nuncio_api::{Change, ConsulService, Diagnostic, EnvoyText, ObjectKey, Severity};
 use nuncio_compiler::{Compiler, Delta, ResourceName};
 
 use crate::questions::ClusterNames;
@@ -27,6 +27,8 @@ pub(crate) trait Compile: Send + 'static {
     fn everything(&self) -> Delta;
     /// Every object that a resource was made of.
     fn sources(&self, name: &ResourceName) -> Vec<ObjectKey>;
+    /// Whether a text is known to be refused by Envoy, and held by an object.
+    fn is_refused(&self, text: &EnvoyText) -> bool;
 }
 
 /// The compiler behind a wall.
@@ -60,6 +62,8 @@ struct Ledger {
     /// What registries told.
     registered: BTreeMap<Arc<str>, Change>,
     files: BTreeMap<Arc<str>, Change>,
+    /// What Envoy refused of the objects' texts.
+    refused: BTreeMap<EnvoyText, Change>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -87,6 +91,10 @@ impl Compile for Compiler {
     fn sources(&self, name: &ResourceName) -> Vec<ObjectKey> {
         Self::sources(self, name)
     }
+
+    fn is_refused(&self, text: &EnvoyText) -> bool {
+        Self::is_refused(self, text)
+    }
 }
 
 // === impl Guarded ===
@@ -101,6 +109,18 @@ impl Guarded<Compiler> {
     /// Services in Consul that something in effect goes to.
     pub(crate) fn consul_services(&self) -> BTreeSet<ConsulService> {
         self.compiler.as_ref().map(Compiler::consul_services).unwrap_or_default()
+    }
+
+    /// What Envoy's refusal of a version of a resource says of texts of which
+    /// it alone can judge. Nothing when another version is in effect by now:
+    /// that one will be judged too.
+    pub(crate) fn blamed(&self, name: &ResourceName, version: u64, message: &str) -> Vec<Change> {
+        let current = self.compiler.as_ref().filter(|compiler| {
+            compiler.resource(name).is_some_and(|resource| resource.version == version)
+        });
+        let Some(compiler) = current else { return Vec::new() };
+        let blamed = guard(|| compiler.blamed(message)).unwrap_or_default();
+        blamed.into_iter().map(|(text, reason)| Change::Refused { text, reason }).collect()
     }
 
     /// Returns what clusters are; nothing where that makes the compiler panic.
@@ -124,6 +144,7 @@ impl<C: Compile> Guarded<C> {
             match guard(|| compiler.apply(changes.clone())) {
                 Ok(delta) => {
                     self.ledger.extend(changes);
+                    self.ledger.refused.retain(|text, _| compiler.is_refused(text));
                     return Ok(Outcome { delta, whole: false, left_out: Vec::new() });
                 }
                 Err(panic) => {
@@ -233,6 +254,10 @@ impl Ledger {
                     let name = Arc::clone(name);
                     self.files.insert(name, change);
                 }
+                Change::Refused { text, .. } => {
+                    let text = text.clone();
+                    self.refused.insert(text, change);
+                }
             }
         }
     }
@@ -240,7 +265,9 @@ impl Ledger {
     fn changes(self) -> Vec<Change> {
         let objects = self.objects.into_values().flat_map(|e| e.good.into_iter().chain(e.broken));
         let told = self.inputs.into_values().chain(self.files.into_values());
-        objects.chain(told).chain(self.registered.into_values()).collect()
+        let told = told.chain(self.registered.into_values());
+        // These last: of texts that no object holds they say nothing.
+        objects.chain(told).chain(self.refused.into_values()).collect()
     }
 }
 
@@ -300,6 +327,10 @@ mod tests {
         fn sources(&self, name: &ResourceName) -> Vec<ObjectKey> {
             self.0.sources(name)
         }
+
+        fn is_refused(&self, text: &EnvoyText) -> bool {
+            self.0.is_refused(text)
+        }
     }
 
     /// Panics at everything while it is dead.
@@ -317,6 +348,10 @@ mod tests {
 
         fn sources(&self, name: &ResourceName) -> Vec<ObjectKey> {
             self.0.sources(name)
+        }
+
+        fn is_refused(&self, text: &EnvoyText) -> bool {
+            self.0.is_refused(text)
         }
     }
 

@@ -13,7 +13,7 @@ use nuncio_compiler::{Compiler, ResourceName, TypeUrl as CompiledType};
 use nuncio_process::{Drain, ReadyGuard};
 use nuncio_source::{Event, Files};
 use nuncio_xds::TypeUrl;
-use nuncio_xds::nack::News;
+use nuncio_xds::nack::{News, Refusal};
 use tokio::sync::{mpsc, watch};
 
 use crate::debounce::Debounce;
@@ -237,11 +237,12 @@ impl Intake {
         tracing::error!(error = nuncio_process::chain(error), effect, "nothing was compiled");
     }
 
-    fn hear(&self, news: News) {
+    fn hear(&mut self, news: News) {
         match news {
             News::Refused(refusal) => {
                 let Some(name) = compiled_name(&refusal.type_url, &refusal.name) else { return };
                 self.report.refused(&name, &refusal, self.attribution(&name));
+                self.set_aside(&name, &refusal);
             }
             News::Recovered { type_url, name, .. } => {
                 if let Some(name) = compiled_name(&type_url, &name) {
@@ -251,8 +252,20 @@ impl Intake {
         }
     }
 
-    fn tell_known_bad(&self, bad: &KnownBad) {
-        let refusal = nuncio_xds::nack::Refusal {
+    /// Lets the compiler know which text Envoy refused: what is left of the
+    /// resource without it can then take effect. What another client took stays.
+    fn set_aside(&mut self, name: &ResourceName, refusal: &Refusal) {
+        let Some((compiler, _)) = self.compiler.as_ref().filter(|_| refusal.withdrawn) else {
+            return;
+        };
+        let changes = compiler.blamed(name, refusal.version, &refusal.message);
+        if !changes.is_empty() {
+            self.take(Event::Changes(changes));
+        }
+    }
+
+    fn tell_known_bad(&mut self, bad: &KnownBad) {
+        let refusal = Refusal {
             type_url: crate::publish::type_url(bad.name.type_url),
             name: bad.name.name.clone(),
             version: bad.version,
@@ -260,6 +273,7 @@ impl Intake {
             withdrawn: true,
         };
         self.report.refused(&bad.name, &refusal, self.attribution(&bad.name));
+        self.set_aside(&bad.name, &refusal);
     }
 
     fn attribution(&self, name: &ResourceName) -> Attribution {
@@ -279,7 +293,10 @@ fn key(change: &Change) -> Option<ObjectKey> {
     match change {
         Change::Apply { object, .. } => Some(object.key()),
         Change::Broken { key, .. } | Change::Delete(key) => Some(key.clone()),
-        Change::Input { .. } | Change::File { .. } | Change::Registered { .. } => None,
+        Change::Input { .. }
+        | Change::File { .. }
+        | Change::Registered { .. }
+        | Change::Refused { .. } => None,
     }
 }
 

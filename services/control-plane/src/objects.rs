@@ -28,7 +28,8 @@ impl Objects {
                 Change::Broken { .. }
                 | Change::Input { .. }
                 | Change::File { .. }
-                | Change::Registered { .. } => {}
+                | Change::Registered { .. }
+                | Change::Refused { .. } => {}
             }
         }
     }

@@ -36,7 +36,10 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
             Change::Broken { findings: found, .. } | Change::Input { findings: found, .. } => {
                 findings.extend(found);
             }
-            Change::Delete(_) | Change::Registered { .. } | Change::File { .. } => {}
+            Change::Delete(_)
+            | Change::Registered { .. }
+            | Change::File { .. }
+            | Change::Refused { .. } => {}
         }
     }
     objects.sort_by(|a, b| (&a.origin, a.key()).cmp(&(&b.origin, b.key())));

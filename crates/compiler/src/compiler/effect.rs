@@ -61,7 +61,10 @@ impl Compiler {
         let id = item.as_ref().map_or_else(|| ItemId::own(key.clone()), |item| item.id.clone());
         let sound = |item: Item| match kind {
             Kind::Module => {
-                Item { object: repair::usable(&item.object).unwrap_or(item.object), ..item }
+                let doubt = self.entries.get(key).and_then(|entry| entry.doubt.as_ref());
+                let earlier = doubt.map(|doubt| doubt.earlier()).unwrap_or_default();
+                let usable = repair::usable(&item.object, &self.doubts.refused, &earlier);
+                Item { object: usable.unwrap_or(item.object), ..item }
             }
             _ => item,
         };
@@ -94,7 +97,7 @@ impl Compiler {
 
 /// Whether two versions differ at most in where they were read and in how the
 /// source counts them: nothing is compiled of these.
-fn means_the_same(old: &Object, new: &Object) -> bool {
+pub(super) fn means_the_same(old: &Object, new: &Object) -> bool {
     // Every field is named, lest one that is added later be overlooked.
     let Meta {
         name,

@@ -1,44 +1,54 @@
 //! Changes into the store: which version of each object is in effect.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nuncio_api::{Change, Diagnostic, Kind, Object, ObjectKey, Severity};
+use nuncio_api::{Change, Diagnostic, EnvoyText, FileText, Kind, Object, ObjectKey, Severity};
 
+use super::doubts::last_good_kept;
 use super::effect::matters_to_scene;
 use super::reports::Pass;
 use super::{Compiler, Dirty, Subject};
-use crate::ir::check;
+use crate::ir::check::{self, Checked};
 use crate::ir::item::Item;
+use crate::ir::refusals::Refusals;
 use crate::ir::repair;
 use crate::parallel;
 
 /// An object of ours, with what the rules say of it alone.
-struct Checked {
-    item: Item,
-    findings: Vec<Diagnostic>,
-    unusable: bool,
+pub(super) struct Judged {
+    pub(super) item: Item,
+    pub(super) findings: Vec<Diagnostic>,
+    /// What Envoy alone can judge.
+    pub(super) doubts: BTreeSet<EnvoyText>,
+    pub(super) unusable: bool,
 }
 
 impl Compiler {
     /// Takes changes over, in order.
     pub(super) fn take_all(&mut self, changes: Vec<Change>, dirty: &mut Dirty) {
         let id = &self.settings.ambassador_id;
-        let checked = parallel::map(&changes, self.settings.threads, |change| match change {
-            Change::Apply { object, .. } => Checked::of(object, id),
+        let judged = parallel::map(&changes, self.settings.threads, |change| match change {
+            Change::Apply { object, .. } => Judged::of(object, id),
             _ => None,
         });
-        for (change, checked) in changes.into_iter().zip(checked) {
-            self.take(change, checked, dirty);
+        for (change, judged) in changes.into_iter().zip(judged) {
+            self.take(change, judged, dirty);
         }
     }
 
-    fn take(&mut self, change: Change, checked: Option<Checked>, dirty: &mut Dirty) {
+    fn take(&mut self, change: Change, judged: Option<Judged>, dirty: &mut Dirty) {
         match change {
-            Change::Apply { object, findings } => match checked {
-                Some(checked) => self.take_object(checked, findings, dirty),
+            Change::Apply { object, findings } => match judged {
+                Some(judged) => self.take_object(judged, findings, dirty),
                 None => self.forget(&object.key(), dirty),
             },
-            Change::Broken { key, findings, .. } => self.take_broken(&key, findings, dirty),
+            Change::Broken { key, findings, .. } => {
+                if !self.unread_doubtful(&key, &findings, dirty) {
+                    self.take_broken(&key, findings, dirty);
+                }
+            }
+            Change::Refused { text, reason } => self.take_refused(text, reason, dirty),
             Change::Delete(key) => self.forget(&key, dirty),
             Change::Registered { service, endpoints } => {
                 self.take_registered(service, endpoints, dirty);
@@ -48,6 +58,12 @@ impl Compiler {
             }
             Change::File { name, text } => {
                 if self.files.get(&name) != Some(&text) {
+                    let held = |text: Option<&FileText>| match text {
+                        Some(Ok(text)) => text.clone(),
+                        _ => Arc::default(),
+                    };
+                    let before = held(self.files.get(&name));
+                    self.doubts.hold_file(&name, &before, &held(Some(&text)));
                     Arc::make_mut(&mut self.files).insert(name, text);
                     dirty.scene = true;
                 }
@@ -55,19 +71,24 @@ impl Compiler {
         }
     }
 
-    fn report(&mut self, key: &ObjectKey, findings: Vec<Diagnostic>) {
+    pub(super) fn report(&mut self, key: &ObjectKey, findings: Vec<Diagnostic>) {
         self.reports.set_object(key, Pass::Decode, findings);
     }
 
     fn forget(&mut self, key: &ObjectKey, dirty: &mut Dirty) {
+        self.forget_doubt(key);
         self.report(key, Vec::new());
         self.put(key, None, dirty);
         self.entries.remove(key);
         self.mark_broken(key, false, dirty);
     }
 
-    fn take_object(&mut self, checked: Checked, mut findings: Vec<Diagnostic>, dirty: &mut Dirty) {
-        let Checked { item, findings: own, unusable } = checked;
+    fn take_object(&mut self, judged: Judged, mut findings: Vec<Diagnostic>, dirty: &mut Dirty) {
+        if !judged.doubts.is_empty() || self.is_doubted(&judged.item.id.source) {
+            self.take_doubtful(judged, findings, dirty);
+            return;
+        }
+        let Judged { item, findings: own, unusable, .. } = judged;
         let key = item.id.source.clone();
         findings.extend(own);
         if unusable && self.is_better_than_nothing(&item.object) {
@@ -89,7 +110,10 @@ impl Compiler {
     fn is_better_than_nothing(&self, object: &Arc<Object>) -> bool {
         let good = self.entries.get(&object.key()).and_then(|entry| entry.good.as_ref());
         object.spec.kind() == Kind::RateLimit
-            && good.is_none_or(|good| check::is_unusable(&check::check(&Item::own(good.clone()))))
+            && good.is_none_or(|good| {
+                let good = check::check(&Item::own(good.clone()), &Refusals::default());
+                check::is_unusable(&good.findings)
+            })
     }
 
     fn take_closed(&mut self, item: Item, mut findings: Vec<Diagnostic>, dirty: &mut Dirty) {
@@ -110,27 +134,25 @@ impl Compiler {
 
     /// Keeps the last good version; says so, and remembers objects that never
     /// had one.
-    fn take_broken(&mut self, key: &ObjectKey, mut findings: Vec<Diagnostic>, dirty: &mut Dirty) {
+    pub(super) fn take_broken(
+        &mut self,
+        key: &ObjectKey,
+        mut findings: Vec<Diagnostic>,
+        dirty: &mut Dirty,
+    ) {
         let first = findings.iter().find(|finding| finding.severity == Severity::Error);
         let reason = first
             .map_or_else(String::new, |finding| format!("{}: {}", finding.field, finding.message));
         let kept = self.entries.get(key).is_some_and(|entry| entry.good.is_some());
         if kept && let Some(model) = first.cloned() {
-            findings.push(Diagnostic {
-                severity: Severity::Notice,
-                code: "last-good-kept",
-                field: String::new(),
-                message: "the last good version stays in effect".to_owned(),
-                remedy: "correct the errors".to_owned(),
-                ..model
-            });
+            findings.push(last_good_kept(&model, false));
         }
         self.report(key, findings);
         self.entries.entry(key.clone()).or_default().broken = Some(reason);
         self.mark_broken(key, !kept, dirty);
     }
 
-    fn mark_broken(&mut self, key: &ObjectKey, broken: bool, dirty: &mut Dirty) {
+    pub(super) fn mark_broken(&mut self, key: &ObjectKey, broken: bool, dirty: &mut Dirty) {
         let changed =
             if broken { self.broken.insert(key.clone()) } else { self.broken.remove(key) };
         if changed || broken {
@@ -141,20 +163,23 @@ impl Compiler {
     }
 }
 
-// === impl Checked ===
+// === impl Judged ===
 
-impl Checked {
+impl Judged {
     /// Checks an object; `None` for one that is for other gateways.
     fn of(object: &Arc<Object>, ambassador_id: &str) -> Option<Self> {
         if !object.spec.is_for(ambassador_id) {
             return None;
         }
         let item = Item::own(object.clone());
-        let findings = check::check(&item);
+        // What Envoy refused is looked at when the object's turn has come.
+        let refused = Refusals::default();
+        let Checked { findings, doubts } = check::check(&item, &refused);
         // Whoever applies an object has judged its text usable, whatever was
         // found in parts of it; what counts here is what the rules say.
         // A Module is many settings, of which the good ones are in force.
-        let unusable = check::is_unusable(&findings) && repair::usable(object).is_none();
-        Some(Self { item, findings, unusable })
+        let unusable =
+            check::is_unusable(&findings) && repair::usable(object, &refused, &[]).is_none();
+        Some(Self { item, findings, doubts, unusable })
     }
 }

@@ -4,21 +4,30 @@
 //! are those that would make Envoy refuse more than this object, or would make
 //! the object mean something else than it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nuncio_api as api;
-use nuncio_api::{Diagnostic, Severity, Spec};
+use nuncio_api::{Diagnostic, EnvoyText, Severity, Spec};
 
 use super::item::Item;
+use super::refusals::Refusals;
 use super::{certificate, format, inert, limits, pattern, secret, syntax, upstream};
 
 mod mapping;
 mod module;
 
-/// Returns everything wrong with an object; with an error among it the object
-/// cannot be used.
-pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
-    let mut checker = Checker { item, findings: Vec::new() };
+/// What there is to say of an object.
+pub(crate) struct Checked {
+    /// Everything wrong with it; with an error among it the object cannot be
+    /// used.
+    pub(crate) findings: Vec<Diagnostic>,
+    /// What it holds of which Envoy alone can judge.
+    pub(crate) doubts: BTreeSet<EnvoyText>,
+}
+
+/// Checks an object. `refused` is what Envoy is known to refuse.
+pub(crate) fn check(item: &Item, refused: &Refusals) -> Checked {
+    let mut checker = Checker { item, refused, findings: Vec::new(), doubts: BTreeSet::new() };
     match &item.object.spec {
         Spec::Mapping(spec) => checker.mapping(spec),
         Spec::Module(spec) => {
@@ -39,7 +48,7 @@ pub(crate) fn check(item: &Item) -> Vec<Diagnostic> {
         _ => {}
     }
     checker.findings.extend(inert::check(item));
-    checker.findings
+    Checked { findings: checker.findings, doubts: checker.doubts }
 }
 
 /// Returns whether the findings keep an object from being used.
@@ -49,7 +58,9 @@ pub(crate) fn is_unusable(findings: &[Diagnostic]) -> bool {
 
 struct Checker<'a> {
     item: &'a Item,
+    refused: &'a Refusals,
     findings: Vec<Diagnostic>,
+    doubts: BTreeSet<EnvoyText>,
 }
 
 impl Checker<'_> {
@@ -79,6 +90,7 @@ impl Checker<'_> {
             let field = format!("spec.add_auth_headers[{name:?}]");
             self.header_name(&field, name);
             self.text(&field, value);
+            self.format("invalid-header-format", &field, value);
         }
         let code = spec.status_on_error.as_ref().and_then(|status| status.code);
         if code.is_some_and(|code| !(200..600).contains(&code)) {
@@ -121,9 +133,26 @@ impl Checker<'_> {
             let field = format!("{field}[{name:?}]");
             self.editable(&field, name);
             self.text(&field, &header.value);
-            if let Some(fault) = format::fault(&header.value) {
-                self.error("invalid-header-format", &field, fault, "write a lone % as %%");
-            }
+            self.format("invalid-header-format", &field, &header.value);
+        }
+    }
+
+    fn format(&mut self, code: &'static str, field: &str, format: &str) {
+        self.expressions(format);
+        if let Some(fault) = format::fault(format, &self.refused.expressions) {
+            self.error(fault.code(code), field, &*fault.message, fault.remedy());
+        }
+    }
+
+    fn expressions(&mut self, format: &str) {
+        self.doubts.extend(format::expressions(format).map(EnvoyText::Expression));
+    }
+
+    /// A bad body is left out where the rules are read.
+    fn error_responses(&mut self, rules: &[api::ErrorResponseOverride]) {
+        for body in rules.iter().filter_map(|rule| rule.body.as_ref()) {
+            let pairs = body.json_format.iter().flat_map(BTreeMap::values);
+            body.text_format.iter().chain(pairs).for_each(|format| self.expressions(format));
         }
     }
 

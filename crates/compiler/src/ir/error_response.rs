@@ -12,9 +12,18 @@ use nuncio_api::Diagnostic;
 
 use super::input::Files;
 use super::item::Item;
+use super::refusals::Expressions;
 use super::{format, syntax};
 
 const TEXT: &str = "text/plain";
+
+/// What rules are read with, beside the object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) files: &'a Files,
+    /// Expressions that Envoy refused.
+    pub(crate) refused: &'a Expressions,
+}
 
 /// The rules of one object: by status, the first rule of a status.
 pub(crate) type ErrorResponses = BTreeMap<u32, ErrorResponse>;
@@ -56,7 +65,7 @@ impl ErrorOverride {
     pub(crate) fn of(
         item: &Item,
         spec: &api::Mapping,
-        files: &Files,
+        sources: Sources<'_>,
         over_module: bool,
         findings: &mut Vec<Diagnostic>,
     ) -> Self {
@@ -64,7 +73,7 @@ impl ErrorOverride {
             return Self::bypass(over_module);
         }
         let given = &spec.error_response_overrides;
-        let rules = read(item, "spec.error_response_overrides", given, files, findings);
+        let rules = read(item, "spec.error_response_overrides", given, sources, findings);
         if rules.is_empty() {
             return Self::Inherit;
         }
@@ -77,7 +86,7 @@ pub(crate) fn read(
     item: &Item,
     field: &str,
     given: &[api::ErrorResponseOverride],
-    files: &Files,
+    sources: Sources<'_>,
     findings: &mut Vec<Diagnostic>,
 ) -> ErrorResponses {
     let mut rules = ErrorResponses::new();
@@ -86,7 +95,7 @@ pub(crate) fn read(
         // What is absent or out of bounds has been told of when it was read.
         let status = rule.on_status_code.filter(|status| (400..600).contains(status));
         let (Some(status), Some(body)) = (status, &rule.body) else { continue };
-        match response(body, files) {
+        match response(body, sources) {
             Err((part, message)) => findings.push(item.error(
                 "invalid-error-response",
                 &format!("{at}.body{part}"),
@@ -109,12 +118,14 @@ pub(crate) fn read(
 
 fn response(
     body: &api::ErrorResponseOverrideBody,
-    files: &Files,
+    Sources { files, refused }: Sources<'_>,
 ) -> Result<ErrorResponse, (&'static str, String)> {
     let formats = (&body.text_format, &body.json_format, &body.text_format_source);
     let (format, default) = match formats {
-        (Some(text), None, None) => (text_body(text.as_str().into(), ".text_format")?, TEXT),
-        (None, Some(pairs), None) => (json_body(pairs)?, "application/json"),
+        (Some(text), None, None) => {
+            (text_body(text.as_str().into(), ".text_format", refused)?, TEXT)
+        }
+        (None, Some(pairs), None) => (json_body(pairs, refused)?, "application/json"),
         (None, None, Some(source)) => {
             let part = ".text_format_source.filename";
             let name = &source.filename;
@@ -123,7 +134,7 @@ fn response(
                 Some(Err(reason)) => return Err((part, format!("`{name}`: {reason}"))),
                 None => return Err((part, format!("`{name}` has not been read"))),
             };
-            (text_body(text, part)?, TEXT)
+            (text_body(text, part, refused)?, TEXT)
         }
         _ => {
             let message = "needs exactly one of text_format, json_format and text_format_source";
@@ -138,16 +149,23 @@ fn response(
     Ok(ErrorResponse { body: format, content_type: content_type.replace('%', "%%") })
 }
 
-fn text_body(text: Arc<str>, part: &'static str) -> Result<Body, (&'static str, String)> {
-    match format::fault(&text) {
-        Some(fault) => Err((part, fault)),
+fn text_body(
+    text: Arc<str>,
+    part: &'static str,
+    refused: &Expressions,
+) -> Result<Body, (&'static str, String)> {
+    match format::fault(&text, refused) {
+        Some(fault) => Err((part, fault.message)),
         None => Ok(Body::Text(text)),
     }
 }
 
-fn json_body(pairs: &BTreeMap<String, String>) -> Result<Body, (&'static str, String)> {
-    match pairs.values().find_map(|text| format::fault(text)) {
-        Some(fault) => Err((".json_format", fault)),
+fn json_body(
+    pairs: &BTreeMap<String, String>,
+    refused: &Expressions,
+) -> Result<Body, (&'static str, String)> {
+    match pairs.values().find_map(|text| format::fault(text, refused)) {
+        Some(fault) => Err((".json_format", fault.message)),
         None => Ok(Body::Json(pairs.clone())),
     }
 }

@@ -9,6 +9,7 @@ use nuncio_api::{Diagnostic, Kind, Meta, Object, Severity, Spec};
 use super::check;
 use super::endpoints::Services;
 use super::item::{Item, ItemId};
+use super::refusals::Refusals;
 use crate::Settings;
 
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -173,7 +174,8 @@ impl Maker<'_> {
         let object = Object { meta, origin: self.item.object.origin.clone(), spec };
         self.next += 1;
         let item = Item::derived(self.item, self.next, object);
-        let findings = check::check(&item);
+        // Nothing that is made of an Ingress holds what Envoy alone can judge.
+        let findings = check::check(&item, &Refusals::default()).findings;
         if !check::is_unusable(&findings) {
             self.out.items.push(item);
             return;

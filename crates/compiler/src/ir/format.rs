@@ -1,6 +1,9 @@
 //! Formats with `%COMMAND%`s, held to what Envoy takes: one that it refuses would
 //! make it refuse a whole route configuration, or a whole listener.
 
+use std::sync::Arc;
+
+use super::refusals::{Expressions, REFUSED};
 use super::syntax;
 
 /// Commands that take no argument.
@@ -93,6 +96,9 @@ const FREE: &[&str] = &[
     "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
 ];
 
+/// The command whose argument Envoy alone can judge.
+const CEL: &str = "CEL";
+
 /// Commands that need an argument.
 const WITH_ARGUMENT: &[&str] = &[
     "CEL",
@@ -110,24 +116,77 @@ const WITH_ARGUMENT: &[&str] = &[
 /// Those of them that cannot be cut at a length after it.
 const UNCUT: &[&str] = &["CLUSTER_METADATA", "METADATA", "UPSTREAM_METADATA"];
 
-/// Returns why Envoy would refuse the format of a header value or a log line.
-pub(crate) fn fault(format: &str) -> Option<String> {
-    let mut rest = format;
-    while let Some(at) = rest.find('%') {
-        rest = &rest[at + 1..];
-        rest = match rest.strip_prefix('%') {
-            Some(after) => after,
-            None => match command(rest) {
-                Ok(after) => after,
-                Err(fault) => return Some(fault),
-            },
-        };
-    }
-    None
+/// Why Envoy would refuse a format.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    /// Envoy has refused it, because of an expression.
+    refused: bool,
 }
 
-/// Reads a command without its first `%`; returns what comes after it.
-fn command(text: &str) -> Result<&str, String> {
+// === impl Fault ===
+
+impl Fault {
+    /// Returns the code of this fault; `own` unless Envoy found it.
+    pub(crate) fn code(&self, own: &'static str) -> &'static str {
+        if self.refused { REFUSED } else { own }
+    }
+
+    /// Says what to do.
+    pub(crate) fn remedy(&self) -> &'static str {
+        if self.refused { "correct the expression" } else { "write a lone % as %%" }
+    }
+}
+
+/// Returns why Envoy would refuse the format of a header value or a log line;
+/// `refused` are expressions that it has refused.
+pub(crate) fn fault(format: &str, refused: &Expressions) -> Option<Fault> {
+    commands(format).find_map(|command| match command {
+        Err(message) => Some(Fault { message, refused: false }),
+        Ok((name, argument)) => {
+            let reason = refused.get(argument.filter(|_| name == CEL)?)?;
+            let message = format!("Envoy refuses `%{CEL}({})%`: {reason}", argument?);
+            Some(Fault { message, refused: true })
+        }
+    })
+}
+
+/// Returns the expressions in a format, of which Envoy alone can judge.
+pub(crate) fn expressions(format: &str) -> impl Iterator<Item = Arc<str>> {
+    let format = if format.contains("%CEL(") { format } else { "" };
+    commands(format).filter_map(|command| match command {
+        Ok((CEL, argument)) => argument.map(Arc::from),
+        _ => None,
+    })
+}
+
+/// Reads the commands of a format with their arguments, up to the first fault.
+fn commands(format: &str) -> impl Iterator<Item = Result<(&str, Option<&str>), String>> {
+    let mut rest = format;
+    std::iter::from_fn(move || {
+        loop {
+            rest = &rest[rest.find('%')? + 1..];
+            match rest.strip_prefix('%') {
+                Some(after) => rest = after,
+                None => break,
+            }
+        }
+        match command(rest) {
+            Ok((command, after)) => {
+                rest = after;
+                Some(Ok(command))
+            }
+            Err(fault) => {
+                rest = "";
+                Some(Err(fault))
+            }
+        }
+    })
+}
+
+/// Reads a command without its first `%`; returns it with its argument, and what
+/// comes after it.
+fn command(text: &str) -> Result<((&str, Option<&str>), &str), String> {
     let other = |c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let (name, mut rest) = text.split_at(text.find(other).unwrap_or(text.len()));
     let mut argument = None;
@@ -164,21 +223,34 @@ fn command(text: &str) -> Result<&str, String> {
         (Some(argument), _) if !is_argument(name, argument) => {
             Err(format!("`{argument}` is no argument of `%{name}`"))
         }
-        _ => Ok(after),
+        _ => Ok(((name, argument), after)),
     }
 }
 
 fn is_argument(command: &str, argument: &str) -> bool {
+    if argument.contains(['\n', '\r']) {
+        return false;
+    }
     match command {
+        // These are formats of a time, in which it means a line break.
+        "START_TIME" | "DOWNSTREAM_PEER_CERT_V_START" | "DOWNSTREAM_PEER_CERT_V_END" => {
+            !argument.contains("%n")
+        }
         // A name and, after a `?`, one to take in its absence.
         "REQ" | "RESP" | "TRAILER" => {
             let names: Vec<&str> = argument.split('?').collect();
             names.len() <= 2 && names.into_iter().all(syntax::is_header_name)
         }
-        "FILTER_STATE" => match argument.split(':').nth(1) {
-            None => true,
-            Some(kind) => matches!(kind, "PLAIN" | "TYPED" | "FIELD"),
-        },
+        "FILTER_STATE" => {
+            let mut parts = argument.split(':');
+            let key = parts.next().unwrap_or_default();
+            let kind = match parts.next() {
+                None | Some("PLAIN" | "TYPED") => true,
+                Some("FIELD") => parts.next().is_some_and(|field| !field.is_empty()),
+                Some(_) => false,
+            };
+            kind && !key.is_empty()
+        }
         "METADATA" => {
             let kinds =
                 ["CLUSTER", "DYNAMIC", "LISTENER", "ROUTE", "UPSTREAM_HOST", "VIRTUAL_HOST"];
@@ -210,8 +282,12 @@ mod tests {
             "%METADATA(NOPE:a)%",
             "%FILTER_STATE(a:NOPE)%",
             "%UPSTREAM_METADATA(a):1%",
+            "%CEL(a\nb)%",
+            "%START_TIME(%n)%",
+            "%FILTER_STATE(a:FIELD)%",
+            "%FILTER_STATE(:PLAIN)%",
         ] {
-            assert!(fault(bad).is_some(), "{bad}");
+            assert!(fault(bad, &Expressions::new()).is_some(), "{bad}");
         }
         for good in [
             "100%%",
@@ -221,8 +297,21 @@ mod tests {
             "%START_TIME%",
             "%PROTOCOL()%",
             "%ROUTE_NAME%:%RESPONSE_CODE_DETAILS%",
+            "%FILTER_STATE(a:FIELD:b)%",
+            "%CEL(request.)%",
         ] {
-            assert_eq!(fault(good), None, "{good}");
+            assert_eq!(fault(good, &Expressions::new()), None, "{good}");
         }
+    }
+
+    #[test]
+    fn an_expression_that_envoy_refused_is_a_fault() {
+        let format = "%% %CEL(a)% %PROTOCOL% %CEL(b.):9%";
+        assert_eq!(expressions(format).collect::<Vec<_>>(), ["a".into(), "b.".into()]);
+        let refused = Expressions::from([("b.".into(), "no end".into())]);
+        let found = fault(format, &refused).unwrap();
+        assert_eq!(found.message, "Envoy refuses `%CEL(b.)%`: no end");
+        assert_eq!(found.code("own"), REFUSED);
+        assert_eq!(fault("%CEL(a)%", &refused), None);
     }
 }

@@ -8,6 +8,7 @@ use nuncio_api::{FileText, Kind, ObjectKey};
 
 use super::endpoints::Services;
 use super::item::{Item, ItemId};
+use super::refusals::Expressions;
 use super::secret::{SecretName, Secrets};
 use crate::Settings;
 
@@ -24,6 +25,8 @@ pub(crate) struct Input<'a> {
     pub(crate) secrets: &'a Secrets,
     /// What the files hold that objects name.
     pub(crate) files: &'a Arc<Files>,
+    /// Expressions that Envoy refused.
+    pub(crate) refused: &'a Arc<Expressions>,
     /// Some Mapping has bodies of error answers of its own.
     pub(crate) mapping_error_responses: bool,
     /// Secrets that were asked for, found or not.

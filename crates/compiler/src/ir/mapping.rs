@@ -8,7 +8,7 @@ use nuncio_api::{Diagnostic, Spec};
 use super::cluster::{Breaker, Discovery, Target};
 use super::discovery;
 use super::endpoints::Services;
-use super::error_response::ErrorOverride;
+use super::error_response::{ErrorOverride, Sources};
 use super::group_id::GroupId;
 use super::item::Item;
 use super::resolver::Resolver;
@@ -108,6 +108,7 @@ pub(crate) fn parse(
     else {
         return (None, findings);
     };
+    let sources = Sources { files: &stage.files, refused: &stage.refused };
     let mut mapping = Mapping {
         role,
         group: matching::group_id(spec, &matches, &host, item, stage),
@@ -119,7 +120,7 @@ pub(crate) fn parse(
         breakers: upstream::breakers(&spec.circuit_breakers, &stage.defaults.breakers),
         depends_on: None,
         internal: false,
-        errors: ErrorOverride::of(item, spec, &stage.files, stage.error_responses, &mut findings),
+        errors: ErrorOverride::of(item, spec, sources, stage.error_responses, &mut findings),
         linkerd: None,
         service,
         item: item.clone(),

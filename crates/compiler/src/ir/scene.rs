@@ -12,7 +12,7 @@ use nuncio_api::{Diagnostic, Kind, Object, ObjectKey, Spec};
 
 use super::cluster::Target;
 use super::defaults::Defaults;
-use super::error_response::{self, ErrorResponses};
+use super::error_response::{self, ErrorResponses, Sources};
 use super::group::ACME_PREFIX;
 use super::host::Host;
 use super::http::HttpSettings;
@@ -66,6 +66,7 @@ pub(crate) fn build(input: &Input<'_>) -> Scene {
         profiles: BTreeSet::new(),
         error_responses: !error_responses.is_empty(),
         files: input.files.clone(),
+        refused: input.refused.clone(),
         defaults,
     };
     let settings: Arc<HttpSettings> =
@@ -118,7 +119,8 @@ fn module(input: &Input<'_>, notes: &mut Notes) -> (api::AmbassadorModule, Error
     let found = found.map(|(item, config)| {
         let (field, given) =
             ("spec.config.error_response_overrides", &config.error_response_overrides);
-        let rules = error_response::read(item, field, given, input.files, &mut notes.findings);
+        let sources = Sources { files: input.files, refused: input.refused };
+        let rules = error_response::read(item, field, given, sources, &mut notes.findings);
         (config, rules)
     });
     found.unwrap_or_default()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::defaults::Defaults;
 use super::input::Files;
+use super::refusals::Expressions;
 use super::resolver::Resolver;
 use super::route_table::Profile;
 use super::tls::UpstreamTls;
@@ -39,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) error_responses: bool,
     /// What the files hold that objects name.
     pub(crate) files: Arc<Files>,
+    /// Expressions that Envoy refused.
+    pub(crate) refused: Arc<Expressions>,
 }
 
 impl Stage {

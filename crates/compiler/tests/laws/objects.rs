@@ -89,6 +89,10 @@ fn mapping() -> impl Strategy<Value = String> {
         ", bypass_error_response_overrides: true",
         ", error_response_overrides: [{on_status_code: 404, body: {text_format: gone}}]",
         ", error_response_overrides: [{on_status_code: 404, body: {text_format: '%'}}]",
+        ", error_response_overrides: [{on_status_code: 404, body: {text_format: '%CEL(a)%'}}]",
+        ", add_request_headers: {x-a: {value: '%CEL(a)%'}}",
+        ", add_response_headers: {x-a: {value: '%CEL(b)%'}}, regex_headers: {x-a: '('}",
+        ", add_response_headers: {x-a: {value: '%CEL(b)%'}}",
     ]);
     let labels = select(vec!["", "l: x"]);
     (name(), namespace(), host, prefix, service, extra, labels).prop_map(
@@ -275,6 +279,11 @@ fn module() -> impl Strategy<Value = String> {
         "defaults: {httpmapping: {add_request_headers: {x-m: m}}}",
         "cors: {origins: ['http://o.com']}",
         "strip_matching_host_port: true, lua_scripts: 'function envoy_on_request(h) end'",
+        "lua_scripts: 'function envoy_on_response(h) end', envoy_log_path: /tmp/a",
+        "envoy_log_path: /tmp/b, envoy_log_format: '%CEL(a)%'",
+        "envoy_log_type: json, envoy_log_format: {a: '%CEL(b)%'}, lua_scripts: x",
+        "defaults: {httpmapping: {add_request_headers: {x-m: '%CEL(b)%'}}}",
+        "error_response_overrides: [{on_status_code: 503, body: {json_format: {a: '%CEL(a)%'}}}]",
         "default_label_domain: other",
         "defaults: {httpmapping: {add_request_headers: {'bad name': x}}}",
         "default_labels: {ambassador: {defaults: [{remote_address: {key: remote_address}}]}}",

@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use nuncio_api::{Carrier, Change, Diagnostic, Kind, Object, ObjectKey, Origin, Severity};
+use nuncio_api::{
+    Carrier, Change, Diagnostic, EnvoyText, Kind, Object, ObjectKey, Origin, Severity,
+};
 use nuncio_compiler::{Address, Compiler, Settings};
 use nuncio_testing::manifests;
 use proptest::prelude::*;
@@ -22,6 +24,8 @@ pub(crate) enum Edit {
     Break(Index),
     /// An object goes.
     Delete(Index),
+    /// Envoy refuses a text of which it alone can judge.
+    Refuse(Index),
 }
 
 /// An object, shown as it is written.
@@ -105,14 +109,17 @@ pub(crate) fn script_of(length: Range<usize>) -> impl Strategy<Value = Script> {
         .prop_map(|(yaml, line, carrier)| Edit::Apply(Text::new(yaml, line, carrier)));
     let delete = any::<Index>().prop_map(Edit::Delete);
     let unread = any::<Index>().prop_map(Edit::Break);
-    let edits = prop::collection::vec(prop_oneof![16 => apply, 3 => delete, 1 => unread], length);
+    let refuse = any::<Index>().prop_map(Edit::Refuse);
+    let edit = prop_oneof![16 => apply, 3 => delete, 1 => unread, 1 => refuse];
+    let edits = prop::collection::vec(edit, length);
     (any_settings(), edits).prop_map(|(settings, edits)| Script { settings, edits })
 }
 
 /// What is left at the end of a script.
 ///
-/// For each object the changes that still count: the version in effect, and
-/// after it the one that cannot be used, if that came later. A last good
+/// For each object the changes that still count: the version in effect, those
+/// before it where Envoy may refuse it, and after it the one that cannot be
+/// used, if that came later. A last good
 /// version that is kept is history on purpose.
 pub(crate) type World = BTreeMap<ObjectKey, Vec<Change>>;
 
@@ -135,14 +142,14 @@ pub(crate) fn play(script: &Script) -> Played {
         compiler,
     };
     for edit in &script.edits {
-        if let Some(change) = change(edit, &played.world) {
+        if let Some(change) = change(edit, &played.world, &played.compiler) {
             played.apply(change);
         }
     }
     played
 }
 
-fn change(edit: &Edit, world: &World) -> Option<Change> {
+fn change(edit: &Edit, world: &World, compiler: &Compiler) -> Option<Change> {
     let pick = |index: &Index| {
         let keys: Vec<&ObjectKey> = world.keys().collect();
         (!keys.is_empty()).then(|| (*index.get(&keys)).clone())
@@ -151,6 +158,11 @@ fn change(edit: &Edit, world: &World) -> Option<Change> {
         Edit::Apply(Text { object, .. }) => apply(object),
         Edit::Break(index) => broken(&pick(index)?),
         Edit::Delete(index) => Change::Delete(pick(index)?),
+        Edit::Refuse(index) => {
+            let asked: Vec<&EnvoyText> = compiler.judged_by_envoy().collect();
+            let text = (*index.get(asked.first().map(|_| &asked[..])?)).clone();
+            Change::Refused { text, reason: "no".into() }
+        }
     })
 }
 
@@ -183,16 +195,25 @@ impl Played {
                 self.world.remove(key);
                 return;
             }
-            Change::Input { .. } | Change::File { .. } | Change::Registered { .. } => return,
+            Change::Input { .. }
+            | Change::File { .. }
+            | Change::Registered { .. }
+            | Change::Refused { .. } => return,
         };
-        let in_effect = self.compiler.in_effect(&key);
+        let kept = self.compiler.versions(&key);
         let counts = |change: &Change| match change {
-            Change::Apply { object, .. } => in_effect.is_some_and(|good| Arc::ptr_eq(good, object)),
+            Change::Apply { object, .. } => kept.iter().any(|kept| Arc::ptr_eq(kept, object)),
             _ => false,
         };
         let changes = self.world.entry(key).or_default();
         changes.retain(counts);
         changes.push(change);
+    }
+
+    /// What Envoy refused that still counts.
+    pub(crate) fn refused(&self) -> Vec<Change> {
+        let refused = self.compiler.refused();
+        refused.map(|(text, reason)| Change::Refused { text, reason: reason.clone() }).collect()
     }
 
     /// A compiler that saw nothing yet.
@@ -203,7 +224,7 @@ impl Played {
     /// A compiler that saw every change that still counts, at once.
     pub(crate) fn full(&self) -> Compiler {
         let mut compiler = self.fresh();
-        compiler.apply(self.world.values().flatten().cloned().collect());
+        compiler.apply(self.world.values().flatten().cloned().chain(self.refused()).collect());
         compiler
     }
 }

@@ -245,6 +245,7 @@ mod tests {
                 Change::Input { name, findings } => format!("input {name} {}", findings.len()),
                 Change::Registered { service, .. } => format!("registered {service}"),
                 Change::File { name, .. } => format!("file {name}"),
+                Change::Refused { text, .. } => format!("refused {text:?}"),
             })
             .collect()
     }
@@ -366,7 +367,9 @@ mod tests {
                         self.inputs.insert(name, findings);
                     }
                     Change::Registered { .. } => unreachable!("a folder is no registry"),
-                    Change::File { .. } => unreachable!("a catalog knows objects alone"),
+                    Change::File { .. } | Change::Refused { .. } => {
+                        unreachable!("a catalog knows objects alone")
+                    }
                 }
             }
         }

@@ -97,7 +97,9 @@ impl Watched {
             Change::Input { name, findings } if findings.is_empty() => {
                 self.inputs.remove(&*name);
             }
-            Change::File { .. } => unreachable!("a folder tells of objects alone"),
+            Change::File { .. } | Change::Refused { .. } => {
+                unreachable!("a folder tells of objects alone")
+            }
             Change::Input { name, findings } => {
                 self.inputs.insert(name.to_string(), findings);
             }

@@ -27,6 +27,7 @@ impl Checker<'_> {
         self.rewrites(spec);
         self.edits(spec);
         self.upstream(spec);
+        self.error_responses(&spec.error_response_overrides);
     }
 
     /// A host without `host_regex` is no glob, whatever else is given beside it.

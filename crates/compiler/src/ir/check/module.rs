@@ -1,10 +1,11 @@
 //! What the `ambassador` Module says, checked by itself.
 
 use nuncio_api as api;
-use nuncio_api::IpRule;
+use nuncio_api::{EnvoyText, IpRule};
 
 use super::Checker;
-use crate::ir::{filters, format};
+use crate::ir::filters;
+use crate::ir::refusals::REFUSED;
 
 impl Checker<'_> {
     pub(super) fn module(&mut self, config: &api::AmbassadorModule) {
@@ -23,6 +24,7 @@ impl Checker<'_> {
         }
         self.text("spec.config.server_name", config.server_name.as_deref().unwrap_or_default());
         self.log_format(config);
+        self.judged_by_envoy(config);
         if config.ip_allow.is_some() && config.ip_deny.is_some() {
             self.findings.push(self.item.warning(
                 "ip-allow-and-deny",
@@ -87,21 +89,38 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether a script can be loaded and a file can be opened, Envoy alone can
+    /// tell.
+    fn judged_by_envoy(&mut self, config: &api::AmbassadorModule) {
+        self.error_responses(&config.error_response_overrides);
+        if let Some(script) = config.lua_scripts.as_deref().filter(|code| !code.trim().is_empty()) {
+            self.doubts.insert(EnvoyText::Script(script.into()));
+            if let Some(reason) = self.refused.script(script) {
+                let message = format!("Envoy refuses the script: {reason}");
+                self.error(REFUSED, "spec.config.lua_scripts", message, "correct the script");
+            }
+        }
+        if let Some(path) = config.envoy_log_path.as_deref() {
+            self.doubts.insert(EnvoyText::LogPath(path.into()));
+            if let Some(reason) = self.refused.log_path(path) {
+                let message = format!("Envoy cannot open `{path}`: {reason}");
+                let remedy = "name a file that Envoy can open; where it can by now, remove the field and write it again";
+                self.error(REFUSED, "spec.config.envoy_log_path", message, remedy);
+            }
+        }
+    }
+
     fn log_format(&mut self, config: &api::AmbassadorModule) {
         let Some(format) = &config.envoy_log_format else { return };
         let json = matches!(config.envoy_log_type.as_deref(), Some("json" | "typed_json"));
         let field = "spec.config.envoy_log_format";
         match format {
             serde_json::Value::String(text) if !json => {
-                if let Some(fault) = format::fault(text) {
-                    self.error("invalid-log-format", field, fault, "write a lone % as %%");
-                }
+                self.format("invalid-log-format", field, text);
             }
             serde_json::Value::Object(map) if json => {
                 for text in map.values().filter_map(serde_json::Value::as_str) {
-                    if let Some(fault) = format::fault(text) {
-                        self.error("invalid-log-format", field, fault, "write a lone % as %%");
-                    }
+                    self.format("invalid-log-format", field, text);
                 }
             }
             _ => self.error(
