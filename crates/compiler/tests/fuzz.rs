@@ -12,12 +12,13 @@ use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mutate::{Choices, Corpus};
 use nuncio_api::{Change, ObjectKey};
+use nuncio_compiler::Resource;
 
 #[path = "support/entry.rs"]
 mod entry;
@@ -33,8 +34,8 @@ const WORLDS: usize = 2_000;
 const STEPWISE: usize = 1_000;
 /// Worlds that Envoy judges.
 const JUDGED: usize = 150;
-/// What Envoy says of Lua that does not parse, which it alone can tell.
-const BAD_LUA: &str = "script load error";
+/// Refusals of texts of which Envoy alone can judge, one a round.
+const ROUNDS: usize = 20;
 /// Most bytes that steer one case.
 const BYTES: usize = 512;
 
@@ -181,9 +182,28 @@ fn envoy_takes_what_random_objects_become() {
 }
 
 fn judge(world: &[String]) -> Result<(), String> {
-    let resources = entry::compile(world.join("---\n").as_bytes());
-    match snapshot::validate(&resources).map_err(|error| format!("{error:#}")) {
-        Err(refusal) if refusal.contains(BAD_LUA) => Ok(()),
-        judged => judged,
+    let text = world.join("---\n");
+    let resources = entry::compile(text.as_bytes());
+    let Err(mut refusal) = asked(&resources) else { return Ok(()) };
+    // What Envoy alone can judge is left out when it has, as while serving.
+    let mut compiler = entry::compiler();
+    compiler.apply(entry::read(text.as_bytes()));
+    for _ in 0..ROUNDS {
+        let blamed = compiler.blamed(&refusal);
+        if blamed.is_empty() {
+            break;
+        }
+        let refused = blamed.into_iter().map(|(text, reason)| Change::Refused { text, reason });
+        compiler.apply(refused.collect());
+        let left: Vec<_> = compiler.resources().cloned().collect();
+        match asked(&left) {
+            Ok(()) => return Ok(()),
+            Err(next) => refusal = next,
+        }
     }
+    Err(refusal)
+}
+
+fn asked(resources: &[Arc<Resource>]) -> Result<(), String> {
+    snapshot::validate(resources).map_err(|error| format!("{error:#}"))
 }

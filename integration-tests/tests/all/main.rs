@@ -34,6 +34,7 @@ mod paths;
 mod poison;
 mod probes;
 mod protocols;
+mod quarantine;
 mod rate_limit_labels;
 mod rate_limits;
 mod redirects;
