@@ -1,85 +1,139 @@
-//! Clusters.
+//! Clusters, encoded without the generated types: there is one to each of many
+//! Mappings.
 
-use envoy_types::pb::envoy::config::cluster::v3 as pb;
-use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::cluster::v3::cluster as pb;
 use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream;
-use nuncio_api::{BreakerPriority, DurationText, OutlierDetection};
-use prost::Message;
 
-use super::{ads, any, bool_value, millis, socket_address, tls, u32_value};
-use crate::ir::cluster::{
-    Balance, Breaker, Cluster, Discovery, Family, HeaderCase, HealthCheck, Keepalive, Probe,
-};
-use crate::ir::upstream::millis as upstream_millis;
+use super::wire::{nested, number, plain_number, plain_text};
+use super::{ads, any, append_any_map, append_message, append_millis, socket_address, tls};
+use crate::ir::cluster::{Balance, Cluster, Discovery, Family};
+
+mod extras;
+
+pub(super) use extras::header_key_format;
 
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// Fields of `envoy.config.cluster.v3.Cluster`.
+const NAME: u32 = 1;
+const TYPE: u32 = 2;
+const EDS_CLUSTER_CONFIG: u32 = 3;
+const CONNECT_TIMEOUT: u32 = 4;
+const LB_POLICY: u32 = 6;
+const HEALTH_CHECKS: u32 = 8;
+const CIRCUIT_BREAKERS: u32 = 10;
+const DNS_LOOKUP_FAMILY: u32 = 17;
+const OUTLIER_DETECTION: u32 = 19;
+const TRANSPORT_SOCKET: u32 = 24;
+const ALT_STAT_NAME: u32 = 28;
+const UPSTREAM_CONNECTION_OPTIONS: u32 = 30;
+const LOAD_ASSIGNMENT: u32 = 33;
+const EXTENSION_PROTOCOL_OPTIONS: u32 = 36;
+const RESPECT_DNS_TTL: u32 = 39;
+/// Fields of `envoy.config.endpoint.v3.ClusterLoadAssignment`.
+const CLUSTER_NAME: u32 = 1;
+const ENDPOINTS: u32 = 2;
+/// `LocalityLbEndpoints.lb_endpoints`.
+const LB_ENDPOINTS: u32 = 2;
+/// `LbEndpoint.endpoint`.
+const ENDPOINT: u32 = 1;
+/// `Endpoint.address`, and `envoy.config.core.v3.Address.socket_address`.
+const ADDRESS: u32 = 1;
+const SOCKET_ADDRESS: u32 = 1;
+/// Fields of `envoy.config.core.v3.SocketAddress`.
+const HOST: u32 = 2;
+const PORT_VALUE: u32 = 3;
+
 /// Encodes a cluster under its published name.
 pub(crate) fn encode(name: &str, cluster: &Cluster) -> Vec<u8> {
-    let mut message = pb::Cluster {
-        name: name.to_owned(),
-        alt_stat_name: cluster.stat_name.clone(),
-        connect_timeout: millis(cluster.connect_timeout_ms),
-        lb_policy: balance(cluster.balance) as i32,
-        circuit_breakers: breakers(&cluster.breakers),
-        health_checks: cluster.health_checks.iter().map(|c| health_check(c, cluster)).collect(),
-        outlier_detection: cluster.outliers.as_ref().map(outlier_detection),
-        upstream_connection_options: cluster.keepalive.as_ref().map(keepalive),
-        transport_socket: cluster.tls.as_deref().map(tls::upstream),
-        ..Default::default()
-    };
-    if let Some(options) = http_options(cluster) {
-        // One entry at most: the order of a HashMap is no order.
-        message.typed_extension_protocol_options =
-            [(HTTP_OPTIONS.to_owned(), any(&options))].into();
+    // Few are longer.
+    let mut out = Vec::with_capacity(256);
+    let (kind, family, respect_ttl) = discovery(&cluster.discovery);
+    plain_text(NAME, name, &mut out);
+    number(TYPE, kind as u64, &mut out);
+    if let Discovery::Eds { service } = &cluster.discovery {
+        let eds_config = ads();
+        let config = pb::EdsClusterConfig { eds_config, service_name: service.to_string() };
+        append_message(EDS_CLUSTER_CONFIG, &config, &mut out);
     }
-    discover(name, cluster, &mut message);
-    message.encode_to_vec()
+    append_millis(CONNECT_TIMEOUT, cluster.connect_timeout_ms, &mut out);
+    plain_number(LB_POLICY, balance(cluster.balance) as u64, &mut out);
+    for check in &cluster.health_checks {
+        append_message(HEALTH_CHECKS, &extras::health_check(check, cluster), &mut out);
+    }
+    if let Some(breakers) = extras::breakers(&cluster.breakers) {
+        append_message(CIRCUIT_BREAKERS, &breakers, &mut out);
+    }
+    plain_number(DNS_LOOKUP_FAMILY, family as u64, &mut out);
+    if let Some(outliers) = &cluster.outliers {
+        append_message(OUTLIER_DETECTION, &extras::outlier_detection(outliers), &mut out);
+    }
+    if let Some(tls) = &cluster.tls {
+        append_message(TRANSPORT_SOCKET, &tls::upstream(tls), &mut out);
+    }
+    plain_text(ALT_STAT_NAME, &cluster.stat_name, &mut out);
+    if let Some(keepalive) = &cluster.keepalive {
+        append_message(UPSTREAM_CONNECTION_OPTIONS, &extras::keepalive(keepalive), &mut out);
+    }
+    match &cluster.discovery {
+        Discovery::Dns { host, port, .. } => assignment(name, [(host.as_str(), *port)], &mut out),
+        Discovery::Several { targets, .. } => {
+            assignment(name, targets.iter().map(|(host, port)| (host.as_str(), *port)), &mut out);
+        }
+        Discovery::Closed => assignment(name, [], &mut out),
+        Discovery::Eds { .. } => {}
+    }
+    if let Some(options) = extras::http_options(cluster) {
+        append_any_map(EXTENSION_PROTOCOL_OPTIONS, vec![(HTTP_OPTIONS, any(&options))], &mut out);
+    }
+    plain_number(RESPECT_DNS_TTL, u64::from(respect_ttl), &mut out);
+    out
 }
 
+/// Returns the type, the families asked of DNS, and whether its lifetimes count.
 #[allow(deprecated, reason = "its successor is an extension that the oldest Envoy served lacks")]
-fn discover(name: &str, cluster: &Cluster, message: &mut pb::Cluster) {
-    use pb::cluster::{ClusterDiscoveryType, DiscoveryType};
-    let kind = match &cluster.discovery {
-        Discovery::Dns { host, port, logical, respect_ttl, family } => {
-            message.dns_lookup_family = dns_family(*family) as i32;
-            message.respect_dns_ttl = *respect_ttl;
-            message.load_assignment = Some(assignment(name, &[(host.clone(), *port)]));
-            if *logical { DiscoveryType::LogicalDns } else { DiscoveryType::StrictDns }
+fn discovery(of: &Discovery) -> (pb::DiscoveryType, pb::DnsLookupFamily, bool) {
+    use pb::DiscoveryType;
+    match of {
+        Discovery::Dns { logical: true, respect_ttl, family, .. } => {
+            (DiscoveryType::LogicalDns, dns_family(*family), *respect_ttl)
         }
-        Discovery::Several { targets, family } => {
-            message.dns_lookup_family = dns_family(*family) as i32;
-            message.load_assignment = Some(assignment(name, targets));
-            DiscoveryType::StrictDns
+        Discovery::Dns { respect_ttl, family, .. } => {
+            (DiscoveryType::StrictDns, dns_family(*family), *respect_ttl)
         }
-        Discovery::Eds { service } => {
-            message.eds_cluster_config = Some(pb::cluster::EdsClusterConfig {
-                eds_config: ads(),
-                service_name: service.to_string(),
-            });
-            DiscoveryType::Eds
-        }
-        Discovery::Closed => {
-            message.load_assignment = Some(assignment(name, &[]));
-            DiscoveryType::Static
-        }
-    };
-    message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(kind as i32));
+        Discovery::Several { family, .. } => (DiscoveryType::StrictDns, dns_family(*family), false),
+        Discovery::Eds { .. } => (DiscoveryType::Eds, pb::DnsLookupFamily::default(), false),
+        Discovery::Closed => (DiscoveryType::Static, pb::DnsLookupFamily::default(), false),
+    }
 }
 
-fn assignment(name: &str, targets: &[(String, u16)]) -> endpoint::ClusterLoadAssignment {
-    let lb_endpoints: Vec<_> =
-        targets.iter().map(|(host, port)| lb_endpoint(host, *port)).collect();
-    endpoint::ClusterLoadAssignment {
-        cluster_name: name.to_owned(),
-        endpoints: if lb_endpoints.is_empty() {
-            Vec::new()
-        } else {
-            vec![endpoint::LocalityLbEndpoints { lb_endpoints, ..Default::default() }]
-        },
-        ..Default::default()
-    }
+/// Appends the endpoints that are no matter of EDS, in one locality.
+fn assignment<'a>(
+    name: &str,
+    targets: impl IntoIterator<Item = (&'a str, u16)>,
+    out: &mut Vec<u8>,
+) {
+    let mut targets = targets.into_iter().peekable();
+    nested(LOAD_ASSIGNMENT, out, |out| {
+        plain_text(CLUSTER_NAME, name, out);
+        if targets.peek().is_some() {
+            nested(ENDPOINTS, out, |out| {
+                targets.for_each(|(host, port)| append_endpoint(host, port, out));
+            });
+        }
+    });
+}
+
+fn append_endpoint(host: &str, port: u16, out: &mut Vec<u8>) {
+    let socket_address = |out: &mut Vec<u8>| {
+        plain_text(HOST, host, out);
+        number(PORT_VALUE, port.into(), out);
+    };
+    nested(LB_ENDPOINTS, out, |out| {
+        nested(ENDPOINT, out, |out| {
+            nested(ADDRESS, out, |out| nested(SOCKET_ADDRESS, out, socket_address));
+        });
+    });
 }
 
 /// One endpoint at this address.
@@ -95,186 +149,22 @@ pub(super) fn lb_endpoint(host: &str, port: u16) -> endpoint::LbEndpoint {
     }
 }
 
-fn dns_family(family: Family) -> pb::cluster::DnsLookupFamily {
+fn dns_family(family: Family) -> pb::DnsLookupFamily {
     match family {
-        Family::V4 => pb::cluster::DnsLookupFamily::V4Only,
-        Family::V6 => pb::cluster::DnsLookupFamily::V6Only,
-        Family::Both => pb::cluster::DnsLookupFamily::Auto,
+        Family::V4 => pb::DnsLookupFamily::V4Only,
+        Family::V6 => pb::DnsLookupFamily::V6Only,
+        Family::Both => pb::DnsLookupFamily::Auto,
     }
 }
 
-fn balance(balance: Balance) -> pb::cluster::LbPolicy {
+fn balance(balance: Balance) -> pb::LbPolicy {
     match balance {
-        Balance::RoundRobin => pb::cluster::LbPolicy::RoundRobin,
-        Balance::LeastRequest => pb::cluster::LbPolicy::LeastRequest,
-        Balance::RingHash => pb::cluster::LbPolicy::RingHash,
-        Balance::Maglev => pb::cluster::LbPolicy::Maglev,
+        Balance::RoundRobin => pb::LbPolicy::RoundRobin,
+        Balance::LeastRequest => pb::LbPolicy::LeastRequest,
+        Balance::RingHash => pb::LbPolicy::RingHash,
+        Balance::Maglev => pb::LbPolicy::Maglev,
     }
 }
 
-fn breakers(breakers: &[Breaker]) -> Option<pb::CircuitBreakers> {
-    if breakers.is_empty() {
-        return None;
-    }
-    let thresholds = breakers.iter().map(|breaker| pb::circuit_breakers::Thresholds {
-        priority: i32::from(breaker.priority == Some(BreakerPriority::High)),
-        max_connections: breaker.max_connections.and_then(u32_value),
-        max_pending_requests: breaker.max_pending_requests.and_then(u32_value),
-        max_requests: breaker.max_requests.and_then(u32_value),
-        max_retries: breaker.max_retries.and_then(u32_value),
-        ..Default::default()
-    });
-    Some(pb::CircuitBreakers { thresholds: thresholds.collect(), ..Default::default() })
-}
-
-fn outlier_detection(given: &OutlierDetection) -> pb::OutlierDetection {
-    let time = |given: Option<DurationText>| given.and_then(|time| millis(upstream_millis(time)));
-    let number = |given: Option<u32>| given.and_then(u32_value);
-    let gateway = given.consecutive_gateway_failure;
-    pb::OutlierDetection {
-        consecutive_5xx: number(given.consecutive_5xx),
-        consecutive_gateway_failure: number(gateway),
-        consecutive_local_origin_failure: number(given.consecutive_local_origin_failure),
-        split_external_local_origin_errors: given
-            .split_external_local_origin_errors
-            .unwrap_or(false),
-        interval: time(given.interval),
-        base_ejection_time: time(given.base_ejection_time),
-        max_ejection_time: time(given.max_ejection_time),
-        max_ejection_percent: number(given.max_ejection_percent),
-        enforcing_consecutive_5xx: number(given.enforcing_consecutive_5xx),
-        enforcing_consecutive_gateway_failure: number(
-            given.enforcing_consecutive_gateway_failure.or(gateway.map(|_| 100)),
-        ),
-        enforcing_success_rate: number(given.enforcing_success_rate),
-        success_rate_minimum_hosts: number(given.success_rate_minimum_hosts),
-        success_rate_request_volume: number(given.success_rate_request_volume),
-        success_rate_stdev_factor: number(given.success_rate_stdev_factor),
-        ..Default::default()
-    }
-}
-
-fn keepalive(keepalive: &Keepalive) -> pb::UpstreamConnectionOptions {
-    pb::UpstreamConnectionOptions {
-        tcp_keepalive: Some(core::TcpKeepalive {
-            keepalive_probes: keepalive.probes.and_then(u32_value),
-            keepalive_time: keepalive.time.and_then(u32_value),
-            keepalive_interval: keepalive.interval.and_then(u32_value),
-        }),
-        ..Default::default()
-    }
-}
-
-fn http_options(cluster: &Cluster) -> Option<upstream::HttpProtocolOptions> {
-    use upstream::http_protocol_options::explicit_http_config::ProtocolConfig;
-    use upstream::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
-    let timed = cluster.idle_timeout_ms.is_some() || cluster.max_lifetime_ms.is_some();
-    let cased = cluster.header_case != HeaderCase::Lower && !cluster.http2;
-    if !timed && !cluster.http2 && !cased {
-        return None;
-    }
-    let protocol = if cluster.http2 {
-        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions::default())
-    } else {
-        ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions {
-            header_key_format: header_key_format(&cluster.header_case),
-            ..Default::default()
-        })
-    };
-    Some(upstream::HttpProtocolOptions {
-        common_http_protocol_options: timed.then(|| core::HttpProtocolOptions {
-            idle_timeout: cluster.idle_timeout_ms.and_then(millis),
-            max_connection_duration: cluster.max_lifetime_ms.and_then(millis),
-            ..Default::default()
-        }),
-        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
-            ExplicitHttpConfig { protocol_config: Some(protocol) },
-        )),
-        ..Default::default()
-    })
-}
-
-/// Spelling of header names, for both sides of the proxy.
-pub(super) fn header_key_format(
-    case: &HeaderCase,
-) -> Option<core::http1_protocol_options::HeaderKeyFormat> {
-    use core::http1_protocol_options::HeaderKeyFormat;
-    use core::http1_protocol_options::header_key_format::{HeaderFormat, ProperCaseWords};
-    use envoy_types::pb::envoy::extensions::http::header_formatters::preserve_case::v3 as keep;
-    let format = match case {
-        HeaderCase::Lower => return None,
-        HeaderCase::Proper => HeaderFormat::ProperCaseWords(ProperCaseWords {}),
-        // Stock Envoy has no table of spellings; keeping what the peer sent is
-        // the nearest it can do.
-        HeaderCase::Custom(_) => HeaderFormat::StatefulFormatter(core::TypedExtensionConfig {
-            name: "envoy.http.stateful_header_formatters.preserve_case".to_owned(),
-            typed_config: Some(any(&keep::PreserveCaseFormatterConfig::default())),
-        }),
-    };
-    Some(HeaderKeyFormat { header_format: Some(format) })
-}
-
-fn health_check(check: &HealthCheck, cluster: &Cluster) -> core::HealthCheck {
-    use core::health_check::{GrpcHealthCheck, HealthChecker, HttpHealthCheck};
-    use envoy_types::pb::envoy::r#type::v3::{CodecClientType, Int64Range};
-    let checker = match &check.probe {
-        Probe::Http { path, host, add, remove, expected } => {
-            HealthChecker::HttpHealthCheck(HttpHealthCheck {
-                host: host.clone(),
-                path: path.clone(),
-                request_headers_to_add: add
-                    .iter()
-                    .map(|(name, value, append)| header(name, value, *append))
-                    .collect(),
-                request_headers_to_remove: remove.clone(),
-                expected_statuses: expected
-                    .iter()
-                    .map(|(first, last)| Int64Range {
-                        start: i64::from(*first),
-                        end: i64::from(*last) + 1,
-                    })
-                    .collect(),
-                codec_client_type: if cluster.http2 {
-                    CodecClientType::Http2 as i32
-                } else {
-                    CodecClientType::Http1 as i32
-                },
-                ..Default::default()
-            })
-        }
-        Probe::Grpc { service, authority } => HealthChecker::GrpcHealthCheck(GrpcHealthCheck {
-            service_name: service.clone(),
-            authority: authority.clone(),
-            ..Default::default()
-        }),
-    };
-    core::HealthCheck {
-        timeout: millis(check.timeout_ms),
-        interval: millis(check.interval_ms),
-        healthy_threshold: u32_value(check.healthy),
-        unhealthy_threshold: u32_value(check.unhealthy),
-        // Envoy's default is a minute: an idle cluster would learn of a sick
-        // endpoint that late.
-        no_traffic_interval: millis(check.interval_ms),
-        reuse_connection: bool_value(true),
-        health_checker: Some(checker),
-        ..Default::default()
-    }
-}
-
-fn header(name: &str, value: &str, append: bool) -> core::HeaderValueOption {
-    use core::header_value_option::HeaderAppendAction;
-    core::HeaderValueOption {
-        header: Some(core::HeaderValue {
-            key: name.to_owned(),
-            value: value.to_owned(),
-            ..Default::default()
-        }),
-        append_action: if append {
-            HeaderAppendAction::AppendIfExistsOrAdd as i32
-        } else {
-            HeaderAppendAction::OverwriteIfExistsOrAdd as i32
-        },
-        ..Default::default()
-    }
-}
+#[cfg(test)]
+mod tests;
