@@ -134,8 +134,8 @@ fn short(reason: &str) -> Arc<str> {
 mod tests {
     use super::*;
 
-    fn said(message: &str, text: EnvoyText) -> Option<String> {
-        blame(message, &text).map(|reason| reason.to_string())
+    fn said(message: &str, text: &EnvoyText) -> Option<String> {
+        blame(message, text).map(|reason| reason.to_string())
     }
 
     #[test]
@@ -143,18 +143,18 @@ mod tests {
         let script = || EnvoyText::Script("x".into());
         let one = "Error adding/updating listener(s) a.default: script load error: [string \"x\"]:1: '=' expected, near '<eof>'\n";
         let reason = "[string \"x\"]:1: '=' expected, near '<eof>'";
-        assert_eq!(said(one, script()).as_deref(), Some(reason));
+        assert_eq!(said(one, &script()).as_deref(), Some(reason));
         let two = format!("{}, b.default: script load error: {reason}", one.trim_end());
-        assert_eq!(said(&two, script()).as_deref(), Some(reason));
-        assert_eq!(said("cannot bind", script()), None);
+        assert_eq!(said(&two, &script()).as_deref(), Some(reason));
+        assert_eq!(said("cannot bind", &script()), None);
     }
 
     #[test]
     fn a_file_is_blamed_by_its_name() {
         let message = "l: unable to open file '/no/log': No such file or directory, m: unable to open file '/no/log': No such file or directory";
-        let reason = said(message, EnvoyText::LogPath("/no/log".into()));
+        let reason = said(message, &EnvoyText::LogPath("/no/log".into()));
         assert_eq!(reason.as_deref(), Some("No such file or directory"));
-        assert_eq!(said(message, EnvoyText::LogPath("/no".into())), None);
+        assert_eq!(said(message, &EnvoyText::LogPath("/no".into())), None);
     }
 
     #[test]
@@ -162,10 +162,10 @@ mod tests {
         let message = "Not able to parse expression: INVALID_ARGUMENT: ERROR: <input>:1:9: Syntax error: no viable alternative at input '.'\n | request.\n | ........^";
         let of = |text: &str| EnvoyText::Expression(text.into());
         let reason = "1:9: Syntax error: no viable alternative at input '.'";
-        assert_eq!(said(message, of("request.")).as_deref(), Some(reason));
-        assert_eq!(said(message, of("request")), None);
+        assert_eq!(said(message, &of("request.")).as_deref(), Some(reason));
+        assert_eq!(said(message, &of("request")), None);
         let cut = "Not able to parse expression: X\n | request.p...(truncated)";
-        assert_eq!(said(cut, of("request.path +")).as_deref(), Some("X"));
-        assert_eq!(said(cut, of("response")), None);
+        assert_eq!(said(cut, &of("request.path +")).as_deref(), Some("X"));
+        assert_eq!(said(cut, &of("response")), None);
     }
 }
