@@ -1,7 +1,7 @@
 //! Ingresses as Kubernetes defines them.
 
 use nuncio::Bundle;
-use nuncio_integration_tests::{Client, Stack};
+use nuncio_integration_tests::{Client, Stack, until};
 use reqwest::Method;
 
 const CLASS: &str = "
@@ -193,4 +193,39 @@ async fn an_ingress_brings_its_certificate_and_its_annotations_along() {
     assert_eq!(ask("/nested/").await.status, 200);
     // Its Host routes cleartext, too.
     assert_eq!(seen(&stack, "tls.test", "/secure/x").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_ingress_of_ours_says_where_the_gateway_is_reached() {
+    // As the Service that leads to the pod in a cluster, by its load balancer.
+    let own = |address: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\n\
+             metadata: {{name: edge, namespace: default, labels: {{app.kubernetes.io/component: ambassador-service}}}}\n\
+             spec: {{selector: {{app: edge}}, ports: [{{port: 80}}]}}\n\
+             status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}\n"
+        )
+    };
+    let spec = |class: &str| {
+        let rule = rule("", "/", "Prefix", "number: 80");
+        format!("{{ingressClassName: {class}, rules: [{{{rule}}}]}}")
+    };
+    let builder = Stack::builder().backend("first").await;
+    let labels = builder.files().aside("labels");
+    std::fs::write(&labels, "app=\"edge\"\n").unwrap();
+    let stack = builder
+        .file("class.yaml", CLASS)
+        .file("ours.yaml", &ingress("ours", "", &spec("ours")))
+        .file("theirs.yaml", &ingress("theirs", "", &spec("theirs")))
+        .file("own.yaml", &own("192.0.2.1"))
+        .argument(format!("--pod-labels={}", labels.display()))
+        .start()
+        .await;
+    let statuses = stack.files().state().join("status/Ingress/default");
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        stack.files().write("own.yaml", own(address));
+        let look = async || std::fs::read_to_string(statuses.join("ours.json")).unwrap_or_default();
+        until("the address is told", look, |told| told.contains(address)).await;
+    }
+    assert!(!statuses.join("theirs.json").exists());
 }
