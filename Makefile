@@ -43,5 +43,5 @@ kustomize: ## Render every kustomize folder of deploy/
 	.ci/kustomize
 
 bench: ## Measure; the figures and how to read them are in docs/performance.md
-	.ci/tools test
+	.ci/tools bench
 	.ci/bench
