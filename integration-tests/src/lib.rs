@@ -25,5 +25,5 @@ pub use nuncio_testing::ports::free_port;
 pub use parts::{Parts, control_plane_alone};
 pub use process::{Ended, Process};
 pub use raw::{exchange, head};
-pub use stack::{Builder, Stack, mapping};
+pub use stack::{Builder, Stack, listener, mapping, tls_secret};
 pub use wait::{PATIENCE, eventually, until};

@@ -342,14 +342,27 @@ pub fn mapping(name: &str, prefix: &str, service: &str) -> String {
     )
 }
 
+/// Returns a Listener that takes the Hosts of every namespace.
+pub fn listener(name: &str, port: u16, protocol: &str) -> String {
+    format!(
+        "apiVersion: getambassador.io/v3alpha1\nkind: Listener\n\
+         metadata: {{name: {name}, namespace: default}}\n\
+         spec: {{port: {port}, protocol: {protocol}, securityModel: XFP, \
+         hostBinding: {{namespace: {{from: ALL}}}}}}\n"
+    )
+}
+
+/// Returns a Secret with a chain of certificates and their key, both PEM.
+pub fn tls_secret(name: &str, chain: &str, key: &str) -> String {
+    let indented = |pem: &str| pem.trim().replace('\n', "\n    ");
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: default}}\n\
+         type: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
+        indented(chain),
+        indented(key)
+    )
+}
+
 fn listeners(http: u16, https: u16) -> String {
-    let one = |name: &str, port: u16, protocol: &str| {
-        format!(
-            "apiVersion: getambassador.io/v3alpha1\nkind: Listener\n\
-             metadata: {{name: {name}, namespace: default}}\n\
-             spec: {{port: {port}, protocol: {protocol}, securityModel: XFP, \
-             hostBinding: {{namespace: {{from: ALL}}}}}}\n"
-        )
-    };
-    format!("{}---\n{}", one("http", http, "HTTP"), one("https", https, "HTTPS"))
+    [listener("http", http, "HTTP"), listener("https", https, "HTTPS")].join("---\n")
 }

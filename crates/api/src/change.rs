@@ -66,3 +66,17 @@ pub enum Change {
         reason: Arc<str>,
     },
 }
+
+impl Change {
+    /// Returns the object that the change is of; `None` for what is not of one.
+    pub fn key(&self) -> Option<ObjectKey> {
+        match self {
+            Self::Apply { object, .. } => Some(object.key()),
+            Self::Broken { key, .. } | Self::Delete(key) => Some(key.clone()),
+            Self::Input { .. }
+            | Self::File { .. }
+            | Self::Registered { .. }
+            | Self::Refused { .. } => None,
+        }
+    }
+}

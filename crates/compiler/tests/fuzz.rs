@@ -131,7 +131,7 @@ fn random_objects_one_by_one_are_what_they_are_together() {
         let by_key: BTreeMap<ObjectKey, Change> = world
             .iter()
             .flat_map(|object| entry::read(object.as_bytes()))
-            .filter_map(|change| Some((key(&change)?, change)))
+            .filter_map(|change| Some((change.key()?, change)))
             .collect();
         let mut one_by_one = entry::compiler();
         let mut steps: Vec<(&ObjectKey, &Change)> = by_key.iter().collect();
@@ -149,18 +149,6 @@ fn random_objects_one_by_one_are_what_they_are_together() {
         if same { Ok(()) } else { Err(format!("differs\n{}", world.join("---\n"))) }
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-fn key(change: &Change) -> Option<ObjectKey> {
-    match change {
-        Change::Apply { object, .. } => Some(object.key()),
-        Change::Broken { key, .. } => Some(key.clone()),
-        Change::Delete(_)
-        | Change::Input { .. }
-        | Change::File { .. }
-        | Change::Registered { .. }
-        | Change::Refused { .. } => None,
-    }
 }
 
 #[test]

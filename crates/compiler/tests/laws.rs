@@ -52,15 +52,6 @@ fn apply_all(objects: impl Iterator<Item = Arc<Object>>) -> Compiler {
     compiler
 }
 
-/// Kinds of objects that a change is about.
-fn kind(change: &Change) -> Option<Kind> {
-    match change {
-        Change::Apply { object, .. } => Some(object.spec.kind()),
-        Change::Broken { key, .. } | Change::Delete(key) => Some(key.kind),
-        _ => None,
-    }
-}
-
 /// Applying changes one by one equals compiling what is left at the end, over
 /// ten thousand steps and more, of every kind. To search further, set
 /// `PROPTEST_CASES`.
@@ -73,7 +64,7 @@ fn incremental_equals_full() {
     proptest!(config, |(script in script_of(40..60))| {
         let played = play(&script);
         steps.set(steps.get() + played.changes.len());
-        kinds.borrow_mut().extend(played.changes.iter().filter_map(kind));
+        kinds.borrow_mut().extend(played.changes.iter().filter_map(|change| Some(change.key()?.kind)));
         same(&played.compiler, &played.full())?;
     });
     assert!(steps.get() >= 10_000, "{} steps", steps.get());

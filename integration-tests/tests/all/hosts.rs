@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use nuncio::Bundle;
 use nuncio::echo::{Options, server_config};
-use nuncio_integration_tests::{Client, Stack, until};
+use nuncio_integration_tests::{Client, Stack, tls_secret, until};
 use reqwest::Method;
 
 fn host(name: &str, hostname: &str, secret: &str, action: &str) -> String {
@@ -16,13 +16,7 @@ fn host(name: &str, hostname: &str, secret: &str, action: &str) -> String {
 }
 
 fn secret(name: &str, bundle: &Bundle) -> String {
-    let indent = |pem: &str| pem.replace('\n', "\n    ");
-    format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\n\
-         stringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
-        indent(&bundle.chain).trim_end(),
-        indent(&bundle.key).trim_end()
-    )
+    tls_secret(name, &bundle.chain, &bundle.key)
 }
 
 fn bundle(name: &str) -> Bundle {

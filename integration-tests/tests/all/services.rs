@@ -2,7 +2,7 @@
 //! but its bootstrap: the gateway as it runs in a cluster.
 
 use nuncio_integration_tests::{
-    Backend, Client, Files, Parts, Process, free_port, mapping, services, until,
+    Backend, Client, Files, Parts, Process, free_port, listener, mapping, services, until,
 };
 use reqwest::Method;
 
@@ -47,21 +47,13 @@ metadata: {name: acme}
 spec: {hostname: acme.test, acmeProvider: {authority: "https://127.0.0.1:1/dir"}}
 "#;
 
-fn listener(port: u16) -> String {
-    format!(
-        "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {{name: http}}\n\
-         spec: {{port: {port}, protocol: HTTP, securityModel: XFP, \
-         hostBinding: {{namespace: {{from: ALL}}}}}}\n"
-    )
-}
-
 #[tokio::test]
 async fn four_programs_and_an_envoy_make_a_gateway() {
     let files = Files::new();
     let backend = Backend::start(nuncio::echo::Options::named("first")).await;
     let port = free_port();
     files.write("backend.yaml", backend.manifest());
-    files.write("listener.yaml", listener(port));
+    files.write("listener.yaml", listener("http", port, "HTTP"));
     files.write("policy.yaml", POLICY);
     files.write("open.yaml", mapping("open", "/open/", "first"));
     files.write("keys.yaml", mapping("keys", "/keys/", "first"));

@@ -159,7 +159,7 @@ impl Intake {
             self.compiler.take().context("the compiler was lost by an earlier failure")?;
         let fleet = self.fleet.clone();
         let work = move || {
-            let batch: BTreeSet<ObjectKey> = changes.iter().filter_map(key).collect();
+            let batch: BTreeSet<ObjectKey> = changes.iter().filter_map(Change::key).collect();
             let began = Instant::now();
             let mut outcome = compiler.apply(changes);
             let compiled_in = began.elapsed();
@@ -204,7 +204,7 @@ impl Intake {
         self.fleet.open();
         for (change, panic) in &outcome.left_out {
             self.fleet.metrics().compiler_panicked();
-            let object = key(change).map(|key| key.to_string()).unwrap_or_default();
+            let object = change.key().map(|key| key.to_string()).unwrap_or_default();
             let effect = "the change is left out, everything else is in effect";
             tracing::error!(object, panic, effect, "a change made the compiler panic");
         }
@@ -286,17 +286,6 @@ impl Intake {
             .cloned()
             .collect();
         Attribution { changed, sources }
-    }
-}
-
-fn key(change: &Change) -> Option<ObjectKey> {
-    match change {
-        Change::Apply { object, .. } => Some(object.key()),
-        Change::Broken { key, .. } | Change::Delete(key) => Some(key.clone()),
-        Change::Input { .. }
-        | Change::File { .. }
-        | Change::Registered { .. }
-        | Change::Refused { .. } => None,
     }
 }
 

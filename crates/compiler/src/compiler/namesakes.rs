@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nuncio_api::{Diagnostic, Kind, ObjectKey};
 
 use super::reports::Pass;
-use super::{Compiler, Dirty, Subject};
+use super::{Compiler, Dirty};
 use crate::ir::item::Item;
 
 impl Compiler {
@@ -41,8 +41,7 @@ impl Compiler {
                 Some(winner) if winner != rival => {
                     let finding = outdone(&item, winner);
                     self.put_item(rival, None, dirty);
-                    let subject = Subject::Object((**rival).clone());
-                    self.reports.set(subject, (Pass::Namesakes, 0), vec![finding]);
+                    self.reports.set_object(rival, Pass::Namesakes, vec![finding]);
                 }
                 _ => {
                     self.not_outdone(rival);
@@ -72,7 +71,7 @@ impl Compiler {
     }
 
     fn not_outdone(&mut self, key: &ObjectKey) {
-        self.reports.set(Subject::Object(key.clone()), (Pass::Namesakes, 0), Vec::new());
+        self.reports.set_object(key, Pass::Namesakes, Vec::new());
     }
 
     /// Returns an object and its namesakes, those that can be used, in

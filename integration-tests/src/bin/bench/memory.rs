@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nuncio_integration_tests::{
-    Backend, Client, Files, Parts, control_plane_alone, eventually, free_port,
+    Backend, Client, Files, Parts, control_plane_alone, eventually, free_port, listener,
 };
 
 use crate::{grouped, say, world};
@@ -22,7 +22,7 @@ pub(crate) async fn run() -> bool {
     say("|---|---|");
     for count in SIZES {
         let files = Files::new();
-        files.write("listener.yaml", listener(free_port()));
+        files.write("listener.yaml", listener("http", free_port(), "HTTP"));
         world::one_host(&files, count, |number| format!("s{number}"));
         let process = control_plane_alone(&files).await;
         let memory = resident(process.id());
@@ -37,7 +37,7 @@ async fn gateway(count: usize) {
     let backend = Backend::start(nuncio::echo::Options::named("s0")).await;
     let port = free_port();
     files.write("backend.yaml", backend.manifest());
-    files.write("listener.yaml", listener(port));
+    files.write("listener.yaml", listener("http", port, "HTTP"));
     world::one_host(&files, count, |number| format!("s{}", number / PER_SERVICE));
     let parts = Parts::start(&files, &[]).await;
     let (client, url) = (Client::new(), format!("http://127.0.0.1:{port}/m7/"));
@@ -57,14 +57,6 @@ async fn gateway(count: usize) {
         say(&format!("| {name} | {before:.1} MB | {:.1} MB |", resident(id)));
     }
     say("");
-}
-
-fn listener(port: u16) -> String {
-    format!(
-        "apiVersion: getambassador.io/v3alpha1\nkind: Listener\nmetadata: {{name: http}}\n\
-         spec: {{port: {port}, protocol: HTTP, securityModel: XFP, \
-         hostBinding: {{namespace: {{from: ALL}}}}}}\n"
-    )
 }
 
 /// In units of 10^6 bytes.

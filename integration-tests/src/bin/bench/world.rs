@@ -1,7 +1,7 @@
 //! Folders of many objects.
 
 use nuncio::Bundle;
-use nuncio_integration_tests::{Files, mapping};
+use nuncio_integration_tests::{Files, mapping, tls_secret};
 
 /// Objects of one file.
 const PER_FILE: usize = 100;
@@ -61,13 +61,7 @@ pub(crate) fn certificate() -> Bundle {
 
 /// The Secret `certificate`.
 pub(crate) fn secret(bundle: &Bundle) -> String {
-    let indented = |pem: &str| pem.trim().replace('\n', "\n    ");
-    format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: certificate, namespace: default}}\n\
-         type: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
-        indented(&bundle.chain),
-        indented(&bundle.key)
-    )
+    tls_secret("certificate", &bundle.chain, &bundle.key)
 }
 
 fn write(files: &Files, name: &str, count: usize, object: impl Fn(usize) -> String) {
